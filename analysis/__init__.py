@@ -1,0 +1,1 @@
+"""Orthophoto to fence condition, breaches, footpaths and plots."""

@@ -1,0 +1,31 @@
+"""The words that every part of fencewalk shares; imports none of the other packages."""
+
+from corridor.errors import FencewalkError, InputError, VehicleError
+from corridor.files import atomic_path, sha256_of, write_json, write_text
+from corridor.frame import LocalFrame, Track
+from corridor.progress import Progress, silent
+from corridor.read import read_boundaries
+from corridor.station import format_station, parse_station
+from corridor.values import Altitude, AltitudeReference, Boundary, LonLat, Side
+
+__all__ = [
+    "Altitude",
+    "AltitudeReference",
+    "Boundary",
+    "FencewalkError",
+    "InputError",
+    "LocalFrame",
+    "LonLat",
+    "Progress",
+    "Side",
+    "Track",
+    "VehicleError",
+    "atomic_path",
+    "format_station",
+    "parse_station",
+    "read_boundaries",
+    "sha256_of",
+    "silent",
+    "write_json",
+    "write_text",
+]

@@ -1,0 +1,5 @@
+"""`python -m fencewalk`."""
+
+from fencewalk.cli import main
+
+main()

@@ -1,0 +1,57 @@
+"""The `fencewalk` command: finds its commands, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+
+from corridor import FencewalkError
+
+COMMANDS: dict[str, str] = {}
+"""Command name to `module:attribute`, in the order of a working day; imported when asked for."""
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when that command is used, so that `--help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name]} is no command")
+        return command
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("fencewalk"), prog_name="fencewalk")
+def app() -> None:
+    """Plan drone flights along expressway fences, fly them, and read the pictures.
+
+    Exit codes: 0 done; 1 done, and something needs attention; 2 the input or the arguments are
+    wrong; 3 the vehicle or the link failed.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits with its code."""
+    try:
+        result = app.main(args=arguments, standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except FencewalkError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(result if isinstance(result, int) else 0)

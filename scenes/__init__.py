@@ -1,0 +1,1 @@
+"""Generated sites with truth, written as files."""

@@ -1,0 +1,1 @@
+"""Vehicles to fly against, scenarios, and the simulated camera."""
