@@ -1,5 +1,6 @@
 """The words that every part of fencewalk shares; imports none of the other packages."""
 
+from corridor.datum import Datum
 from corridor.errors import FencewalkError, InputError, VehicleError
 from corridor.files import atomic_path, sha256_of, write_json, write_text
 from corridor.frame import LocalFrame, Track
@@ -12,6 +13,7 @@ __all__ = [
     "Altitude",
     "AltitudeReference",
     "Boundary",
+    "Datum",
     "FencewalkError",
     "InputError",
     "LocalFrame",

@@ -30,6 +30,46 @@ class InputError(FencewalkError):
         super().__init__(f"{source}: {problem}" + (f"; {allowed}" if allowed else ""))
 
 
+class UnreadableError(InputError):
+    """A file is empty, or not what its name says."""
+
+
+class MissingCrsError(InputError):
+    """A file does not say in which coordinate reference system its numbers are."""
+
+
+class SwappedAxesError(InputError):
+    """Latitude and longitude (or northing and easting) stand in each other's place."""
+
+
+class CoordinateError(InputError):
+    """Coordinates are not numbers, or lie where the file's CRS cannot be."""
+
+
+class LineError(InputError):
+    """A line cannot be a boundary."""
+
+
+class DuplicatePointsError(LineError):
+    """Two vertices that follow each other are at one place."""
+
+
+class ZeroLengthError(LineError):
+    """A line has one vertex only, or no length."""
+
+
+class SelfCrossingError(LineError):
+    """A line crosses itself, and not as the loop of a ramp does."""
+
+
+class PartOrderError(LineError):
+    """The parts of a line contradict each other's direction or chainage."""
+
+
+class AttributeValueError(InputError):
+    """A column is missing, or holds a value that cannot be used."""
+
+
 class VehicleError(FencewalkError):
     """The vehicle or the link to it failed."""
 

@@ -61,6 +61,20 @@ class Side(enum.StrEnum):
         return 1 if self is Side.LEFT else -1
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch without a drawn line between two parts of a boundary.
+
+    Attributes:
+        chainage_start_m, chainage_end_m: of the ends on both sides of it.
+        length_m: straight distance between those ends.
+    """
+
+    chainage_start_m: float
+    chainage_end_m: float
+    length_m: float
+
+
 @dataclass(frozen=True)
 class Boundary:
     """One fence line along one side of one route, in the direction of increasing chainage.
@@ -75,6 +89,7 @@ class Boundary:
             unless calibrated by kilometre posts).
         fence_height_m, post_spacing_m: of the fence as built.
         offset_tolerance_m: how far the drawn line may be from the real fence.
+        notes: what its reader noticed and people should know, one sentence each.
     """
 
     route: str
@@ -86,6 +101,7 @@ class Boundary:
     post_spacing_m: float = 3.0
     offset_tolerance_m: float = 2.0
     source: str = field(default="", compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not self.chainage_scale:
@@ -110,6 +126,18 @@ class Boundary:
     def length_m(self) -> float:
         """Length of all parts on the ellipsoid, gaps left out."""
         return sum(self.part_lengths_m)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """The gaps between its parts, in order; parts that adjoin within 1 cm have none."""
+        gaps = []
+        for before in range(len(self.parts) - 1):
+            start, end = self.parts[before][-1], self.parts[before + 1][0]
+            _, _, length_m = WGS84.inv(*start, *end)
+            if length_m > 0.01:
+                end_m = float(self.vertex_chainages_m(before)[-1])
+                gaps.append(Gap(end_m, self.chainage_start_m[before + 1], float(length_m)))
+        return tuple(gaps)
 
     def vertex_chainages_m(self, part: int) -> FloatArray:
         """Chainage of each vertex of a part, shape (N,)."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from corridor import Boundary, Datum, read_boundaries
 from corridor import Progress as Report
+from corridor.read import FIELDS
 
 existing_path = click.Path(path_type=Path)
 """A path given by the user; the reader of the file says what is wrong with it."""
@@ -48,3 +52,95 @@ def progress_bar(title: str) -> Iterator[Report]:
 def print_json(value: Any) -> None:
     """Prints one JSON document on standard output."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+@dataclass(frozen=True)
+class BoundaryOptions:
+    """What the shared boundary options say; made by `boundary_options`."""
+
+    datum: str = "wgs84"
+    crs: str | None = None
+    layer: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, path: Path) -> list[Boundary]:
+        """Reads boundaries, and tells on standard error what people should know of them."""
+        boundaries = read_boundaries(
+            path,
+            datum=self.datum,
+            crs=self.crs,
+            layer=self.layer,
+            columns=self.columns,
+            defaults=self.defaults,
+        )
+        for boundary in boundaries:
+            for note in boundary.notes:
+                click.echo(f"Note: {note}", err=True)
+        return boundaries
+
+
+def boundary_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options on how boundaries are read; the command gets `boundary_options`."""
+
+    @functools.wraps(command)
+    def with_options(
+        *args: Any,
+        datum: str,
+        crs: str | None,
+        layer: str | None,
+        column: Mapping[str, str],
+        default: Mapping[str, str],
+        **kwargs: Any,
+    ) -> Any:
+        options = BoundaryOptions(datum, crs, layer, column, default)
+        return command(*args, boundary_options=options, **kwargs)
+
+    for option in reversed(_BOUNDARY_OPTIONS):
+        with_options = option(with_options)
+    return with_options
+
+
+def _pairs(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        name, equals, meant = value.partition("=")
+        if not (name and equals and meant):
+            raise click.BadParameter(f"'{value}' has not the form FIELD=VALUE", ctx, parameter)
+        pairs[name.strip()] = meant.strip()
+    return pairs
+
+
+_BOUNDARY_OPTIONS = (
+    click.option(
+        "--datum",
+        type=click.Choice([datum.value for datum in Datum]),
+        default=Datum.WGS84.value,
+        show_default=True,
+        help="What the lines were drawn on: gcj02 for Amap, Tencent and Google in China, "
+        "bd09 for Baidu.",
+    ),
+    click.option(
+        "--crs",
+        metavar="CRS",
+        help="The coordinate reference system of lines that carry none, for example EPSG:4545.",
+    ),
+    click.option("--layer", metavar="NAME", help="The layer with the boundaries."),
+    click.option(
+        "--column",
+        metavar="FIELD=COLUMN",
+        multiple=True,
+        callback=_pairs,
+        help=f"The column that holds a field ({', '.join(FIELDS)}); may be repeated.",
+    ),
+    click.option(
+        "--default",
+        metavar="FIELD=VALUE",
+        multiple=True,
+        callback=_pairs,
+        help="The value of a field for lines that do not state it, for example side=left; "
+        "may be repeated.",
+    ),
+)
