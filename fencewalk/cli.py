@@ -11,7 +11,9 @@ import click
 
 from corridor import FencewalkError
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "scene": "fencewalk.commands.scene:scene",
+}
 """Command name to `module:attribute`, in the order of a working day; imported when asked for."""
 
 

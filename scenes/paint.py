@@ -1,0 +1,205 @@
+"""Painting with exact pixel coverage: materials by alpha, and thin things as swept segments."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from scenes.noise import Float32Array
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@njit(cache=True)
+def blend_material(
+    albedo: Float32Array,
+    alpha: Float32Array,
+    base: Float32Array,
+    texture: Float32Array,
+    amounts: Float32Array,
+    tint: Float32Array,
+    tint_amounts: Float32Array,
+) -> None:
+    """Paints a textured material over `albedo` (H, W, 3) where `alpha` (H, W) is above 0.
+
+    Args:
+        base: (3,) reflectance.
+        texture: (5, H, W) noise of unit variance: fine, middle and coarse lightness, middle and
+            coarse tint.
+        amounts: (3,) log-lightness per unit of fine, middle and coarse noise.
+        tint: (3,) log-colour direction of the tint noise.
+        tint_amounts: (2,) of the middle and coarse tint noise.
+    """
+    height, width = alpha.shape
+    for j in range(height):
+        for i in range(width):
+            a = alpha[j, i]
+            if a <= 0.0:
+                continue
+            light = (
+                amounts[0] * texture[0, j, i]
+                + amounts[1] * texture[1, j, i]
+                + amounts[2] * texture[2, j, i]
+            )
+            hue = tint_amounts[0] * texture[3, j, i] + tint_amounts[1] * texture[4, j, i]
+            for c in range(3):
+                value = base[c] * np.exp(light + hue * tint[c])
+                albedo[j, i, c] += a * (value - albedo[j, i, c])
+
+
+@njit(cache=True, inline="always")
+def _overlap(low: float, high: float, at: float, half_px: float) -> float:
+    """Share of the pixel [at - half_px, at + half_px] inside [low, high]."""
+    inside = min(high, at + half_px) - max(low, at - half_px)
+    return min(1.0, max(0.0, inside / (2.0 * half_px)))
+
+
+@njit(cache=True)
+def sweep(
+    x0: float,
+    y0: float,
+    px: float,
+    shape: tuple[int, int],
+    element: FloatArray,
+    vx: float,
+    vy: float,
+    soft: float,
+    cover: Float32Array,
+) -> tuple[int, int, int, int]:
+    """Coverage of a segment swept along a vector, as of a standing panel or its shadow.
+
+    Args:
+        x0, y0: centre of the window's first pixel; rows run south.
+        element: (5,) ax, ay, bx, by, thickness_m.
+        vx, vy: the sweep in metres.
+        soft: width of the blur at the edges in metres, as of a penumbra.
+        cover: written with coverage in the returned rectangle.
+
+    Returns:
+        First row, end row, first column, end column of what was written; empty if equal.
+    """
+    ax, ay, bx, by, thickness = element[0], element[1], element[2], element[3], element[4]
+    half_px = 0.5 * max(px, soft)
+    margin = 0.5 * thickness + half_px * 1.5
+    low_x = min(min(ax, bx), min(ax + vx, bx + vx)) - margin
+    high_x = max(max(ax, bx), max(ax + vx, bx + vx)) + margin
+    low_y = min(min(ay, by), min(ay + vy, by + vy)) - margin
+    high_y = max(max(ay, by), max(ay + vy, by + vy)) + margin
+    i0 = max(0, int(np.floor((low_x - x0) / px)))
+    i1 = min(shape[1], int(np.ceil((high_x - x0) / px)) + 1)
+    j0 = max(0, int(np.floor((y0 - high_y) / px)))
+    j1 = min(shape[0], int(np.ceil((y0 - low_y) / px)) + 1)
+    if i0 >= i1 or j0 >= j1:
+        return 0, 0, 0, 0
+    dx, dy = bx - ax, by - ay
+    length = np.sqrt(dx * dx + dy * dy)
+    if length < 1e-9:
+        dx, dy, length = 1.0, 0.0, 1.0
+        bx = ax
+    tx, ty = dx / length, dy / length
+    nx, ny = -ty, tx
+    across = vx * nx + vy * ny
+    n_low, n_high = min(0.0, across) - 0.5 * thickness, max(0.0, across) + 0.5 * thickness
+    reach = np.sqrt(vx * vx + vy * vy)
+    slanted = abs(across) > 0.5 * thickness and reach > 1e-6
+    if slanted:
+        # Ends are cut parallel to the sweep.
+        mx, my = -vy / reach, vx / reach
+    else:
+        mx, my = tx, ty
+    e_a, e_b = 0.0, (bx - ax) * mx + (by - ay) * my
+    if not slanted:
+        slide = vx * tx + vy * ty
+        e_a, e_b = min(0.0, slide), e_b + max(0.0, slide)
+    m_low, m_high = min(e_a, e_b), max(e_a, e_b)
+    if slanted:
+        # Thickness seen at the ends.
+        pad = 0.5 * thickness * abs(mx * nx + my * ny)
+        m_low, m_high = m_low - pad, m_high + pad
+    for j in range(j0, j1):
+        for i in range(i0, i1):
+            qx, qy = x0 + i * px - ax, y0 - j * px - ay
+            c = _overlap(n_low, n_high, qx * nx + qy * ny, half_px)
+            if c > 0.0:
+                c *= _overlap(m_low, m_high, qx * mx + qy * my, half_px)
+            cover[j, i] = c
+    return j0, j1, i0, i1
+
+
+@njit(cache=True)
+def shade_elements(
+    light: Float32Array,
+    x0: float,
+    y0: float,
+    px: float,
+    elements: FloatArray,
+    shadow_x: float,
+    shadow_y: float,
+) -> None:
+    """Multiplies `light` (H, W) by what shines through each element's shadow.
+
+    Args:
+        elements: (M, >= 8) ax, ay, bx, by, thickness_m, low_m, high_m, opacity.
+        shadow_x, shadow_y: displacement of the shadow per metre of height.
+    """
+    cover = np.zeros(light.shape, np.float32)
+    slant = np.sqrt(1.0 + shadow_x * shadow_x + shadow_y * shadow_y)
+    for k in range(len(elements)):
+        element = elements[k, :5].copy()
+        low, high = elements[k, 5], elements[k, 6]
+        element[0] += shadow_x * low
+        element[2] += shadow_x * low
+        element[1] += shadow_y * low
+        element[3] += shadow_y * low
+        # The sun is half a degree wide.
+        soft = 0.0093 * slant * 0.5 * (low + high)
+        rise = high - low
+        j0, j1, i0, i1 = sweep(
+            x0, y0, px, light.shape, element, shadow_x * rise, shadow_y * rise, soft, cover
+        )
+        opacity = elements[k, 7]
+        for j in range(j0, j1):
+            for i in range(i0, i1):
+                light[j, i] *= np.float32(1.0 - opacity * cover[j, i])
+
+
+@njit(cache=True)
+def paint_elements(
+    albedo: Float32Array,
+    sun: Float32Array,
+    x0: float,
+    y0: float,
+    px: float,
+    elements: FloatArray,
+    lean: FloatArray,
+) -> None:
+    """Paints each element as seen from above with a lean, over what is below it.
+
+    Args:
+        albedo: (H, W, 3); sun: (H, W) share of direct sunlight.
+        elements: (M, 12) ax, ay, bx, by, thickness_m, low_m, high_m, opacity, red, green, blue,
+            lit.
+        lean: (M, 2) displacement in the picture per metre of height.
+    """
+    cover = np.zeros(sun.shape, np.float32)
+    for k in range(len(elements)):
+        element = elements[k, :5].copy()
+        low, high = elements[k, 5], elements[k, 6]
+        lean_x, lean_y = lean[k, 0], lean[k, 1]
+        element[0] += lean_x * low
+        element[2] += lean_x * low
+        element[1] += lean_y * low
+        element[3] += lean_y * low
+        rise = high - low
+        j0, j1, i0, i1 = sweep(
+            x0, y0, px, sun.shape, element, lean_x * rise, lean_y * rise, 0.0, cover
+        )
+        opacity = elements[k, 7]
+        for j in range(j0, j1):
+            for i in range(i0, i1):
+                a = opacity * cover[j, i]
+                if a > 0.0:
+                    for c in range(3):
+                        albedo[j, i, c] += np.float32(a * (elements[k, 8 + c] - albedo[j, i, c]))
+                    sun[j, i] += np.float32(a * (elements[k, 11] - sun[j, i]))

@@ -1,0 +1,198 @@
+"""Writes a scene's files, window by window."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import rasterio
+import rasterio.shutil
+import shapely
+from affine import Affine
+from rasterio.windows import Window as RasterWindow
+
+from corridor import Progress, atomic_path, silent, write_json
+from corridor.findings import write_gpkg
+from scenes.grid import Window
+from scenes.layout import EPSG, Layout, lay_out
+from scenes.render import Renderer
+from scenes.spec import SCENE_VERSION, SceneSpec
+from scenes.truth import Truth, tell_truth
+
+_TILE_PX = 2048
+_MODEL_PX_M = 0.1
+
+
+def generate(spec: SceneSpec, out: str | Path, progress: Progress = silent) -> Path:
+    """Writes a scene's files into folder `out`, each whole or not at all.
+
+    `ortho.tif` (COG, RGB and alpha), `dsm.tif`, `dem.tif` (COG, float32 metres above the sea, 0.1 m
+    pixels), `boundaries.geojson`, `truth.gpkg` and `scene.json`, all in EPSG:32648 or WGS 84.
+
+    Returns:
+        The folder.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    layout = lay_out(spec)
+    truth = tell_truth(layout)
+    renderer = Renderer.of(layout)
+    ortho_grid, model_grid = grid_of(layout, spec.gsd_m), grid_of(layout, _MODEL_PX_M)
+    total = ortho_grid.width * ortho_grid.height * 1.15
+    done = _write_ortho(renderer, ortho_grid, folder / "ortho.tif", progress, total)
+    _write_models(renderer, model_grid, folder)
+    progress(done * 1.1, total, "truth")
+    _write_boundaries(truth, folder / "boundaries.geojson")
+    write_gpkg(folder / "truth.gpkg", truth.findings, truth.pieces, truth.layers)
+    _write_summary(layout, truth, folder / "scene.json")
+    progress(total, total, "done")
+    return folder
+
+
+def grid_of(layout: Layout, px_m: float) -> Window:
+    """The whole picture as one window of pixels of `px_m`."""
+    west, south, east, north = layout.bounds_m
+    width, height = round((east - west) / px_m), round((north - south) / px_m)
+    return Window(west, north, px_m, 0, 0, width, height)
+
+
+def _tiles(grid: Window) -> list[Window]:
+    return [
+        dataclasses.replace(
+            grid,
+            col=col,
+            row=row,
+            width=min(_TILE_PX, grid.width - col),
+            height=min(_TILE_PX, grid.height - row),
+        )
+        for row in range(0, grid.height, _TILE_PX)
+        for col in range(0, grid.width, _TILE_PX)
+    ]
+
+
+def _transform(layout: Layout, grid: Window) -> Affine:
+    east, north = layout.origin_m
+    return Affine(grid.px_m, 0, grid.left_m + east, 0, -grid.px_m, grid.top_m + north)
+
+
+def _write_cog(
+    path: Path,
+    layout: Layout,
+    grid: Window,
+    count: int,
+    dtype: str,
+    cog: dict[str, str | int],
+    draw: Callable[[Window], np.ndarray],
+    after: Callable[[Window], None],
+) -> None:
+    profile = {
+        "driver": "GTiff",
+        "width": grid.width,
+        "height": grid.height,
+        "count": count,
+        "dtype": dtype,
+        "crs": f"EPSG:{EPSG}",
+        "transform": _transform(layout, grid),
+        "tiled": True,
+        "blockxsize": 512,
+        "blockysize": 512,
+        "compress": "zstd",
+        "zstd_level": 1,
+        "sparse_ok": True,
+        "bigtiff": "if_safer",
+    }
+    with atomic_path(path) as partial, tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        raw = Path(scratch) / "raw.tif"
+        with rasterio.open(raw, "w", **profile) as sink:
+            if count == 4:
+                sink.colorinterp = [
+                    rasterio.enums.ColorInterp[name] for name in ("red", "green", "blue", "alpha")
+                ]
+            for tile in _tiles(grid):
+                values = draw(tile).reshape(count, tile.height, tile.width)
+                if values.any():
+                    where = RasterWindow(tile.col, tile.row, tile.width, tile.height)
+                    sink.write(values, window=where)
+                after(tile)
+        rasterio.shutil.copy(raw, partial, driver="COG", **cog)
+
+
+def _write_ortho(
+    renderer: Renderer, grid: Window, path: Path, progress: Progress, total: float
+) -> float:
+    done = 0.0
+
+    def after(tile: Window) -> None:
+        nonlocal done
+        done += tile.width * tile.height
+        progress(done, total, "orthophoto")
+
+    cog: dict[str, str | int] = {
+        "compress": "jpeg", "quality": 90, "overview_quality": 85, "blocksize": 512,
+        "overview_resampling": "average",
+    }  # fmt: skip
+    _write_cog(path, renderer.layout, grid, 4, "uint8", cog, renderer.ortho, after)
+    return done
+
+
+def _write_models(renderer: Renderer, grid: Window, folder: Path) -> None:
+    cog: dict[str, str | int] = {
+        "compress": "deflate", "predictor": 3, "blocksize": 512, "overview_resampling": "average",
+    }  # fmt: skip
+    for name, draw in (("dsm", renderer.surface), ("dem", renderer.ground)):
+        _write_cog(folder / f"{name}.tif", renderer.layout, grid, 1, "float32", cog, draw, _nothing)
+
+
+def _nothing(tile: Window) -> None:
+    pass
+
+
+def _write_boundaries(truth: Truth, path: Path) -> None:
+    table = geopandas.GeoDataFrame(
+        [
+            {
+                "route": b.route,
+                "side": b.side.value,
+                "chainage_start_m": b.chainage_start_m[0],
+                "fence_height_m": b.fence_height_m,
+                "post_spacing_m": b.post_spacing_m,
+                "offset_tolerance_m": b.offset_tolerance_m,
+            }
+            for b in truth.boundaries
+        ],
+        geometry=[shapely.LineString(b.parts[0]) for b in truth.boundaries],
+        crs="EPSG:4326",
+    )
+    with atomic_path(path) as partial:
+        table.to_file(partial, driver="GeoJSON", COORDINATE_PRECISION=9)
+
+
+def _write_summary(layout: Layout, truth: Truth, path: Path) -> None:
+    spec = layout.spec
+    write_json(
+        path,
+        {
+            "version": SCENE_VERSION,
+            "seed": spec.seed,
+            "parameters": {
+                key: (value.value if hasattr(value, "value") else value)
+                for key, value in dataclasses.asdict(spec).items()
+            },
+            "crs": f"EPSG:{EPSG}",
+            "sun": dataclasses.asdict(layout.sun),
+            "fences": [
+                {
+                    "side": fence.side.value,
+                    "kind": fence.style.kind.value,
+                    "length_m": round(fence.line.length_m, 2),
+                    "breaches": len(fence.breaches),
+                }
+                for fence in layout.fences
+            ],
+            "footpaths": len(layout.paths),
+        },
+    )
