@@ -12,6 +12,9 @@ import click
 from corridor import FencewalkError
 
 COMMANDS: dict[str, str] = {
+    "inspect": "fencewalk.commands.inspect:inspect",
+    "orthophoto": "fencewalk.commands.orthophoto:orthophoto",
+    "score": "fencewalk.commands.score:score",
     "scene": "fencewalk.commands.scene:scene",
 }
 """Command name to `module:attribute`, in the order of a working day; imported when asked for."""
