@@ -1,0 +1,37 @@
+"""The one configuration for every picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FootpathConfig:
+    """What is taken for a footpath. Lengths are metres on the ground, scores are in noise units.
+
+    Attributes:
+        gsd_m: the working resolution, about.
+        widths_m: widths the filter looks for.
+        filter_weight, network_weight: shares of the two in the evidence; the network's answer
+            enters as logits clipped to `logit_range`.
+        score_low: ridges below it are not followed.
+        score_high: a path reaches it somewhere.
+        branch_score: mean along a branch.
+        spur_m: shorter side branches with a free end are pruned.
+        least_length_m: of connected paths together.
+        link_m: longest gap that is bridged.
+        tile_px: side of a tile, in pixels of twice the working resolution.
+    """
+
+    gsd_m: float = 0.1
+    widths_m: tuple[float, ...] = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.6)
+    filter_weight: float = 1.0
+    network_weight: float = 0.1
+    logit_range: tuple[float, float] = (-5.0, 4.0)
+    score_low: float = 2.0
+    score_high: float = 2.6
+    branch_score: float = 2.3
+    spur_m: float = 4.0
+    least_length_m: float = 8.0
+    link_m: float = 12.0
+    tile_px: int = 256

@@ -1,0 +1,38 @@
+"""The trained network, run by onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+Array = npt.NDArray[Any]
+
+HALO_PX = 192
+"""Working pixels around a place that its answer depends on (receptive field, rounded up)."""
+MODEL = Path(__file__).parents[1] / "models" / "footpaths.onnx"
+
+
+class Network:
+    """The network on one core.
+
+    Args:
+        path: the ONNX file; the one that is shipped if none is given.
+    """
+
+    def __init__(self, path: Path = MODEL) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+
+    def run(self, planes: Array) -> Array:
+        """(6, rows, columns) float32 as of `network_input` to (3, rows / 2, columns / 2) logits."""
+        (logits,) = self._session.run(["logits"], {"planes": planes[np.newaxis]})
+        return np.asarray(logits[0])

@@ -1,0 +1,343 @@
+"""The directed two-flank filter: a strip of ground unlike both of its flanks, which are alike.
+
+A path is not an edge: what lies left of it and right of it is the same ground. For each direction
+and width, the mean over a straight strip is compared with the means of the strips beside it, in
+units of what such differences are in the ground around (so that thresholds hold on grass and on
+dust). Sums are of whole numbers, hence the same in every window.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from analysis.footpaths.channels import LAB_STEPS, box_sum, odd_px
+
+Array = npt.NDArray[Any]
+
+DIRECTIONS = 16
+"""Bins over 180 degrees; bin j runs along (cos, sin) of j * 11.25 degrees, x right, y down."""
+Z_STEPS = 64
+"""Steps per unit of z as the integration takes it."""
+Z_RANGE = (-1.0, 5.0)
+"""Limits of z: one bright stone must not make a path, one bush must not end it."""
+NOISE_WINDOW_M = 10.0
+NOISE_FACTOR = 1.25
+"""Mean absolute value to standard deviation of a normal variate (sqrt(pi / 2))."""
+NOISE_FLOOR = (0.25, 0.15)
+"""Least noise of a strip's difference in L* and a*."""
+UNLIKE_PENALTY = 0.25
+FLANK_AT = 1.15
+"""Middle of a flank, in widths from the strip's middle."""
+
+# Ways a worn strip differs from its flanks, as (L*, a*) of unit length and a handicap in z. Worn
+# ground is mostly lighter, and redder than green; a dark strip is more often a shadow or a ditch.
+CONTRASTS = np.array(
+    [
+        (1.00, 0.00, 0.0),
+        (0.77, 0.64, 0.0),
+        (0.30, 0.954, 0.1),
+        (-0.60, 0.80, 0.5),
+        (-1.00, 0.00, 0.7),
+    ],
+    np.float32,
+)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One width the filter looks for.
+
+    Attributes:
+        level: 0 for the working grid, 1 for 2 by 2 of its pixels averaged, 2 for 4 by 4.
+        width_px, half_length_px: in pixels of that level.
+        width_m: what that is on the ground.
+    """
+
+    level: int
+    width_px: int
+    half_length_px: int
+    width_m: float
+
+
+def strips_for(gsd_m: float, native_gsd_m: float, widths_m: tuple[float, ...]) -> list[Strip]:
+    """The filter's widths on a working grid; those under 2 pixels of the picture are left out."""
+    found: list[Strip] = []
+    for width_m in widths_m:
+        if width_m < 1.8 * native_gsd_m:
+            continue
+        level = min(2, max(0, int(math.log2(max(width_m / gsd_m / 3.0, 1.0)))))
+        pixel_m = gsd_m * 2**level
+        width_px = max(3, round(width_m / pixel_m))
+        length_m = min(9.0, max(3.5, 5.0 * width_m))
+        strip = Strip(level, width_px, round(length_m / 2 / pixel_m), width_px * pixel_m)
+        if not any((s.level, s.width_px) == (level, width_px) for s in found):
+            found.append(strip)
+    return found
+
+
+def reach_px(strips: list[Strip], gsd_m: float) -> int:
+    """How far the filter and its noise window look, in pixels of the working grid."""
+    window = round(NOISE_WINDOW_M / gsd_m / 2) + 8
+    return max(2**strip.level * (_reach(strip) + 1) for strip in strips) + window
+
+
+def _offsets(direction: int, steps: npt.NDArray[np.int64], across: bool) -> Array:
+    """(n, 2) whole (row, column) offsets along a direction, or across it."""
+    turn = direction * math.pi / DIRECTIONS
+    x, y = math.cos(turn), math.sin(turn)
+    if across:
+        x, y = -y, x
+    # Rounding half away from zero keeps the two sides mirror images.
+    moved = np.column_stack([steps * y, steps * x])
+    return (np.sign(moved) * np.floor(np.abs(moved) + 0.5 - 1e-9)).astype(np.int64)
+
+
+# Rows are cut to what is used before the inner loops, which then count from 0: an index that could
+# be negative keeps the compiler from using vector instructions (ten times slower).
+
+
+@njit(cache=True)
+def _row_sum(source, offsets, row, margin, into):  # type: ignore[no-untyped-def]
+    width = into.size
+    first = margin + offsets[0, 1]
+    line = source[row + offsets[0, 0], first : first + width]
+    for column in range(width):
+        into[column] = line[column]
+    count = offsets.shape[0]
+    for index in range(1, count - 1, 2):
+        first = margin + offsets[index, 1]
+        line = source[row + offsets[index, 0], first : first + width]
+        second = margin + offsets[index + 1, 1]
+        other = source[row + offsets[index + 1, 0], second : second + width]
+        for column in range(width):
+            into[column] += line[column] + other[column]
+    if count % 2 == 0:
+        first = margin + offsets[count - 1, 1]
+        line = source[row + offsets[count - 1, 0], first : first + width]
+        for column in range(width):
+            into[column] += line[column]
+
+
+@njit(cache=True)
+def _line_sums(planes, offsets, margin, out):  # type: ignore[no-untyped-def]
+    rows, columns = planes.shape[1:]
+    out[:] = 0
+    for channel in range(2):
+        for row in range(margin, rows - margin):
+            into = out[channel, row, margin : columns - margin]
+            _row_sum(planes[channel], offsets, row, margin, into)
+
+
+@njit(cache=True)
+def _add_differences(line, middle, left, right, margin, total):  # type: ignore[no-untyped-def]
+    rows, columns = line.shape[1:]
+    width = columns - 2 * margin
+    c, a, b = (np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width, np.int32))
+    for channel in range(2):
+        for row in range(margin, rows - margin):
+            _row_sum(line[channel], middle, row, margin, c)
+            _row_sum(line[channel], left, row, margin, a)
+            _row_sum(line[channel], right, row, margin, b)
+            into = total[channel, row, margin : columns - margin]
+            for column in range(width):
+                into[column] += abs(c[column] - a[column]) + abs(c[column] - b[column])
+
+
+@njit(cache=True)
+def _best(  # type: ignore[no-untyped-def]
+    line, middle, left, right, per_noise, contrasts, unlike, low, high, steps, index, margin,
+    z, which,
+):  # fmt: skip
+    rows, columns = z.shape
+    width = columns - 2 * margin
+    c0, c1 = np.empty(width, np.int32), np.empty(width, np.int32)
+    a0, a1 = np.empty(width, np.int32), np.empty(width, np.int32)
+    b0, b1 = np.empty(width, np.int32), np.empty(width, np.int32)
+    best = np.empty(width, np.float32)
+    l0, l1 = np.empty(width, np.float32), np.empty(width, np.float32)
+    r0, r1 = np.empty(width, np.float32), np.empty(width, np.float32)
+    kinds = contrasts.shape[0]
+    for row in range(margin, rows - margin):
+        _row_sum(line[0], middle, row, margin, c0)
+        _row_sum(line[1], middle, row, margin, c1)
+        _row_sum(line[0], left, row, margin, a0)
+        _row_sum(line[1], left, row, margin, a1)
+        _row_sum(line[0], right, row, margin, b0)
+        _row_sum(line[1], right, row, margin, b1)
+        n0 = per_noise[0, row, margin : columns - margin]
+        n1 = per_noise[1, row, margin : columns - margin]
+        for column in range(width):
+            l0[column] = np.float32(c0[column] - a0[column]) * n0[column]
+            l1[column] = np.float32(c1[column] - a1[column]) * n1[column]
+            r0[column] = np.float32(c0[column] - b0[column]) * n0[column]
+            r1[column] = np.float32(c1[column] - b1[column]) * n1[column]
+            best[column] = low
+        for kind in range(kinds):
+            u, v, handicap = contrasts[kind, 0], contrasts[kind, 1], contrasts[kind, 2]
+            for column in range(width):
+                on_left = l0[column] * u + l1[column] * v
+                on_right = r0[column] * u + r1[column] * v
+                value = min(on_left, on_right) - unlike * abs(on_left - on_right) - handicap
+                best[column] = max(best[column], value)
+        into = z[row, margin : columns - margin]
+        number = which[row, margin : columns - margin]
+        for column in range(width):
+            stepped = np.int16(min(best[column], high) * steps)
+            better = stepped > into[column]
+            number[column] = index if better else number[column]
+            into[column] = stepped if better else into[column]
+
+
+def _halved(planes: Array) -> Array:
+    total = planes[..., 0::2, 0::2].astype(np.int32)
+    total = total + planes[..., 1::2, 0::2] + planes[..., 0::2, 1::2] + planes[..., 1::2, 1::2]
+    return (total + 2) >> 2
+
+
+@dataclass(frozen=True)
+class StripEvidence:
+    """What the filter found, on the grid of 2 by 2 working pixels.
+
+    Attributes:
+        z: (16, rows, columns) int16, steps of 1/64 of the noise.
+        strip: (16, rows, columns) uint8, which of the strips gave it.
+    """
+
+    z: Array
+    strip: Array
+
+
+def strip_evidence(lab: Array, valid: Array, gsd_m: float, strips: list[Strip]) -> StripEvidence:
+    """Runs the filter.
+
+    Args:
+        lab: (3, rows, columns) int16 as of `to_lab`; rows and columns multiples of 4, the window's
+            corner at a multiple of 4 of the working grid.
+        valid: (rows, columns) bool.
+        gsd_m: of the working grid.
+        strips: what to look for.
+    """
+    rows, columns = valid.shape
+    lowest = np.int16(round(Z_RANGE[0] * Z_STEPS))
+    z = np.full((DIRECTIONS, rows // 2, columns // 2), lowest, np.int16)
+    which = np.zeros(z.shape, np.uint8)
+    planes = np.ascontiguousarray(lab[:2]).astype(np.int32)
+    good = valid
+    for level in range(3):
+        if level:
+            planes = _halved(planes)
+            good = good[0::2, 0::2] & good[1::2, 0::2] & good[0::2, 1::2] & good[1::2, 1::2]
+        here = [(i, strip) for i, strip in enumerate(strips) if strip.level == level]
+        if here:
+            _level(planes, good, gsd_m * 2**level, level, here, z, which)
+    return StripEvidence(z, which)
+
+
+def _level(
+    planes: Array,
+    good: Array,
+    gsd_m: float,
+    level: int,
+    strips: list[tuple[int, Strip]],
+    z: Array,
+    which: Array,
+) -> None:
+    shape = good.shape
+    planes = np.ascontiguousarray(planes, np.int32)
+    line = np.empty((2, *shape), np.int32)
+    margins = [min(_reach(strip), min(shape) // 2 - 1) for _, strip in strips]
+    scales = []
+    for (_, strip), margin in zip(strips, margins, strict=True):
+        totals = np.zeros((2, *shape), np.int32)
+        for direction in range(0, DIRECTIONS, DIRECTIONS // 4):
+            _line_sums(planes, _along(direction, strip), strip.half_length_px + 1, line)
+            _add_differences(line, *_across(direction, strip), margin, totals)
+        scales.append(_per_noise(totals, good, gsd_m, strip, margin))
+    found = np.empty(shape, np.int16)
+    index = np.empty(shape, np.uint8)
+    for direction in range(DIRECTIONS):
+        found[:] = round(Z_RANGE[0] * Z_STEPS)
+        index[:] = 0
+        last_length = -1
+        for (number, strip), per_noise, margin in zip(strips, scales, margins, strict=True):
+            if strip.half_length_px != last_length:
+                _line_sums(planes, _along(direction, strip), strip.half_length_px + 1, line)
+                last_length = strip.half_length_px
+            _best(
+                line, *_across(direction, strip), per_noise, CONTRASTS,
+                np.float32(UNLIKE_PENALTY), np.float32(Z_RANGE[0]), np.float32(Z_RANGE[1]),
+                np.float32(Z_STEPS), np.uint8(number), margin, found, index,
+            )  # fmt: skip
+        _merge(found, index, level, z[direction], which[direction])
+
+
+def _reach(strip: Strip) -> int:
+    side = strip.width_px * (FLANK_AT + 0.5) + 1
+    return math.ceil(math.hypot(strip.half_length_px, side)) + 2
+
+
+def _per_noise(totals: Array, good: Array, gsd_m: float, strip: Strip, margin: int) -> Array:
+    """One over the noise of a strip's differences; 0 where there is no picture beside it."""
+    size = odd_px(NOISE_WINDOW_M, gsd_m)
+    inside = np.zeros(good.shape, bool)
+    inside[margin:-margin, margin:-margin] = good[margin:-margin, margin:-margin]
+    reach = math.ceil(strip.width_px * (FLANK_AT + 0.5) + 1)
+    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    bad = (~good).astype(np.uint8)
+    inside &= cv2.dilate(bad, square, borderType=cv2.BORDER_CONSTANT) == 0
+    count = np.maximum(box_sum(inside, size), 1) * 8
+    area = strip.width_px * (2 * strip.half_length_px + 1)
+    per_noise = np.empty((2, *good.shape), np.float32)
+    for channel in range(2):
+        mean = box_sum(np.where(inside, totals[channel], 0), size) / count
+        floor = NOISE_FLOOR[channel] * LAB_STEPS * area
+        per_noise[channel] = inside / np.maximum(NOISE_FACTOR * mean, floor)
+    return per_noise
+
+
+def _along(direction: int, strip: Strip) -> Array:
+    half = strip.half_length_px
+    return _offsets(direction, np.arange(-half, half + 1), across=False)
+
+
+def _across(direction: int, strip: Strip) -> tuple[Array, Array, Array]:
+    """Offsets across the direction of the strip, its left and its right flank."""
+    width = strip.width_px
+    middle = np.arange(width) - (width - 1) // 2
+    # An even width lies half a pixel off the middle; its flanks keep the same distance from it.
+    shift = (width - 1) / 2 - (width - 1) // 2
+    flank = np.round(FLANK_AT * width + np.arange(width) - (width - 1) / 2)
+    right = (flank + shift).astype(np.int64)
+    left = (-flank + shift).astype(np.int64)
+    return (
+        _offsets(direction, middle, across=True),
+        _offsets(direction, left, across=True),
+        _offsets(direction, right, across=True),
+    )
+
+
+def _merge(found: Array, index: Array, level: int, z: Array, which: Array) -> None:
+    """Keeps the better of what a level found and what is there, on the grid of level 1."""
+    if level == 0:
+        for dy in (0, 1):
+            for dx in (0, 1):
+                _keep(found[dy::2, dx::2], index[dy::2, dx::2], z, which)
+    elif level == 1:
+        _keep(found, index, z, which)
+    else:
+        for dy in (0, 1):
+            for dx in (0, 1):
+                _keep(found, index, z[dy::2, dx::2], which[dy::2, dx::2])
+
+
+def _keep(found: Array, index: Array, z: Array, which: Array) -> None:
+    better = found > z
+    np.copyto(which, index, where=better)
+    np.copyto(z, found, where=better)
