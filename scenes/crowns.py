@@ -26,6 +26,21 @@ def _lumps(x: float, y: float, spacing: float, seed: int) -> float:
     return a * (1 - g) + b * g
 
 
+@njit(cache=True, inline="always")
+def _bumps(x: float, y: float, spacing: float, seed: int) -> float:
+    """Rounded heads in [0, 1], one in each cell, as clumps of leaves make."""
+    u, v = x / spacing, y / spacing
+    iu, iv = int(np.floor(u)), int(np.floor(v))
+    best = 0.0
+    for k in range(iu - 1, iu + 2):
+        for m in range(iv - 1, iv + 2):
+            dx = u - k - 0.5 - 0.4 * hash_unit(k, m, seed)
+            dy = v - m - 0.5 - 0.4 * hash_unit(k, m, seed + 31)
+            size = 0.62 + 0.25 * hash_unit(k, m, seed + 57)
+            best = max(best, 1.0 - (dx * dx + dy * dy) / (size * size))
+    return best
+
+
 @njit(cache=True)
 def crown_height(x: float, y: float, crown: FloatArray) -> float:
     """Height of one crown's top above the ground at a place, 0 beside it."""
@@ -37,12 +52,16 @@ def crown_height(x: float, y: float, crown: FloatArray) -> float:
     seed = int(crown[4])
     lump = 0.55 * _lumps(x, y, 0.45 * radius + 0.25, seed)
     lump += 0.30 * _lumps(x, y, 0.18 * radius + 0.12, seed + 1)
-    lump += 0.22 * _lumps(x, y, 0.07 * radius + 0.08, seed + 2)
-    edge = np.sqrt(reach2) / radius - 0.38 * lump
+    heads = _bumps(x, y, 0.30 * radius + 0.15, seed + 2)
+    twigs = _bumps(x, y, 0.09 * radius + 0.12, seed + 3)
+    edge = np.sqrt(reach2) / radius - 0.30 * lump - 0.22 * (heads - 0.5) - 0.12 * (twigs - 0.5)
     if edge >= 1.0:
         return 0.0
-    dome = np.sqrt(1.0 - max(edge, 0.0) ** 2)
-    return height * (0.45 + 0.55 * dome + 0.10 * lump)
+    inner = max(edge, 0.0)
+    # A conifer is a cone, a broad-leaved tree a dome.
+    dome = 1.0 - inner if crown[5] == 1.0 else np.sqrt(1.0 - inner * inner)
+    top = 0.40 + 0.42 * dome + 0.12 * heads + 0.06 * twigs
+    return height * top
 
 
 @njit(cache=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from corridor import Side
 from corridor.findings import BreachType
+from scenes import elements
+from scenes.elements import Colour
 from scenes.lines import FloatArray, Line
 from scenes.spec import FenceKind
-
-Colour = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,13 @@ class FenceStyle:
     """One kind of fence as built.
 
     Attributes:
-        post_m: width of a post; panel_m: spacing of the posts.
+        panel_m: spacing of the posts; post_m: their width.
         rail_m: thickness of the top rail or wire; 0 without one.
         solidity: share of light that the mesh stops, seen square on.
         wires: heights of single wires in metres, of thickness `wire_m`.
         wall_m: thickness of solid panels; 0 for mesh.
         post, mesh: reflectances.
+        footing_m: width of the concrete block at each post's foot; 0 if it does not show.
     """
 
     kind: FenceKind
@@ -38,17 +40,26 @@ class FenceStyle:
     wall_m: float
     post: Colour
     mesh: Colour
+    footing_m: float = 0.0
+    colour: str = ""
 
 
 @dataclass(frozen=True)
 class Breach:
-    """A broken stretch of a fence, [start, end) in metres along the true fence."""
+    """A broken stretch of a fence, [start, end) in metres along the true fence.
+
+    Attributes:
+        variety: how exactly; see docs/scenes.md.
+        tilt_deg: of panels that lean or lie, from upright; positive away from the road.
+        mended: whether it was broken a month ago and is whole now.
+    """
 
     start_m: float
     end_m: float
     kind: BreachType
     variety: str
     posts_gone: bool = False
+    tilt_deg: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class Fence:
         line: the true line at the posts' feet, in the direction of chainage.
         posts_m: (P,) stations of the posts.
         breaches: in order, not overlapping.
-        no_fence: stretches [start, end) where none is built.
+        no_fence: stretches [start, end) where none is built, and why.
         drawn_offset_m: (N,) how far left of each of `line`'s vertices the map draws it.
     """
 
@@ -69,7 +80,7 @@ class Fence:
     style: FenceStyle
     posts_m: FloatArray
     breaches: tuple[Breach, ...]
-    no_fence: tuple[tuple[float, float], ...]
+    no_fence: tuple[tuple[float, float, str], ...]
     drawn_offset_m: FloatArray
 
     @property
@@ -79,80 +90,124 @@ class Fence:
             self.line.xy + self.drawn_offset_m[:, None] * self.line.left_at(self.line.station_m)
         )
 
+    def missing(self, station_m: float) -> bool:
+        """Whether no fence is built at a station."""
+        return any(start_m <= station_m < end_m for start_m, end_m, _ in self.no_fence)
 
-_GREEN = (0.03, 0.085, 0.045)
-_WHITE = (0.62, 0.63, 0.62)
-_GALVANISED = (0.33, 0.34, 0.35)
-_RUST = (0.16, 0.085, 0.05)
-_CONCRETE = (0.36, 0.35, 0.32)
+
+_COLOURS: dict[str, Colour] = {
+    "green": (0.035, 0.095, 0.050),
+    "white": (0.62, 0.63, 0.62),
+    "galvanised": (0.33, 0.34, 0.35),
+    "rusty": (0.17, 0.09, 0.052),
+}
+_CONCRETE: Colour = (0.37, 0.36, 0.33)
 
 
 def choose_style(chance: np.random.Generator, kind: FenceKind | None) -> FenceStyle:
-    """A fence as built, by chance within what is built along expressways (1.6 to 2.0 m)."""
+    """A fence as built, by chance within what is built along expressways (1.6 to 2.0 m high)."""
     kinds = list(FenceKind)
-    drawn = kinds[int(chance.choice(len(kinds), p=[0.35, 0.22, 0.15, 0.18, 0.10]))]
+    drawn = kinds[int(chance.choice(len(kinds), p=[0.34, 0.22, 0.16, 0.18, 0.10]))]
     kind = kind or drawn
+    name = list(_COLOURS)[int(chance.choice(4, p=[0.42, 0.15, 0.28, 0.15]))]
+    colour: Colour = tuple(  # type: ignore[assignment]
+        float(v)
+        for v in np.array(_COLOURS[name]) * np.exp(chance.normal(0.0, 0.15, 3) * [1, 0.3, 0.3])
+    )
     height_m = float(chance.uniform(1.6, 2.0))
     panel_m = float(chance.choice([2.0, 2.5, 3.0, 3.0]))
-    colour = [_GREEN, _WHITE, _GALVANISED, _RUST][int(chance.choice(4, p=[0.45, 0.15, 0.28, 0.12]))]
     steel_m = float(chance.uniform(0.048, 0.075))
     concrete_m = float(chance.uniform(0.09, 0.13))
-    rail_m = float(chance.uniform(0.02, 0.045))
-    solid = float(chance.uniform(0.8, 1.2))
+    rail_m = float(chance.uniform(0.012, 0.045))
+    solid = float(chance.uniform(0.75, 1.3))
+    concrete_posts = chance.uniform() < 0.3
+    footing_m = float(chance.uniform(0.22, 0.4)) if chance.uniform() < 0.35 else 0.0
+    style = FenceStyle(
+        kind, height_m, panel_m, concrete_m if concrete_posts else steel_m, rail_m, 0.0, (), 0.0,
+        0.0, _CONCRETE if concrete_posts else colour, colour, footing_m, name,
+    )  # fmt: skip
     if kind is FenceKind.WELDED_MESH:
-        return FenceStyle(
-            kind, height_m, panel_m, steel_m, rail_m, 0.12 * solid, (), 0.0, 0.0, colour, colour
-        )
+        return replace(style, solidity=0.12 * solid)
     if kind is FenceKind.CHAIN_LINK:
-        return FenceStyle(
-            kind, height_m, panel_m, steel_m, rail_m, 0.16 * solid, (), 0.0, 0.0, colour, colour
-        )
+        return replace(style, solidity=0.16 * solid)
     if kind is FenceKind.EXPANDED_METAL:
-        return FenceStyle(
-            kind, height_m, panel_m, steel_m, rail_m, 0.32 * solid, (), 0.0, 0.0, colour, colour
-        )
+        return replace(style, solidity=0.32 * solid)
     if kind is FenceKind.BARBED_WIRE:
         count = int(chance.integers(6, 11))
         wires = tuple(float(z) for z in np.linspace(0.2, height_m - 0.05, count))
-        return FenceStyle(
-            kind, height_m, panel_m, concrete_m, 0.0, 0.0, wires, 0.004, 0.0, _CONCRETE, _RUST
-        )
-    wall_m = float(chance.uniform(0.05, 0.09))
-    return FenceStyle(
-        kind, height_m, panel_m, concrete_m, 0.0, 1.0, (), 0.0, wall_m, _CONCRETE, _CONCRETE
-    )
-
-
-def build_elements(fence: Fence) -> FloatArray:
-    """The fence as (M, 12) elements to draw: see `scenes.paint.paint_elements`."""
-    style, rows = fence.style, []
-    for station_m in fence.posts_m:
-        if _inside(station_m, fence.no_fence):
-            continue
-        breach = next(
-            (b for b in fence.breaches if b.start_m + 0.05 < station_m < b.end_m - 0.05), None
-        )
-        if breach is not None and breach.posts_gone:
-            continue
-        (x, y), (tx, ty) = fence.line.at(station_m)[0], fence.line.direction_at(station_m)[0]
-        half = style.post_m / 2
-        rows.append(
-            _row(x - tx * half, y - ty * half, x + tx * half, y + ty * half,
-                 style.post_m, 0.0, style.height_m + 0.03, 1.0, style.post)
+        return replace(
+            style, post_m=concrete_m, rail_m=0.0, wires=wires, wire_m=0.004, post=_CONCRETE,
+            mesh=_COLOURS["rusty"], colour="concrete",
         )  # fmt: skip
+    wall_m = float(chance.uniform(0.05, 0.09))
+    return replace(
+        style, post_m=concrete_m, rail_m=0.0, solidity=1.0, wall_m=wall_m, post=_CONCRETE,
+        mesh=_CONCRETE, colour="concrete",
+    )  # fmt: skip
+
+
+def build_elements(fence: Fence, seed: np.random.Generator) -> FloatArray:
+    """The fence as (M, 14) elements to draw."""
+    style = fence.style
+    rows: list[list[float]] = []
+    for station_m in fence.posts_m:
+        if fence.missing(station_m):
+            continue
+        near = [b for b in fence.breaches if b.start_m - 0.05 <= station_m <= b.end_m + 0.05]
+        inside = [b for b in near if b.start_m + 0.05 < station_m < b.end_m - 0.05]
+        if any(b.posts_gone for b in inside):
+            continue
+        tilt_deg = max((b.tilt_deg for b in near), key=abs, default=0.0)
+        x, y = fence.line.at(station_m)[0]
+        along = fence.line.direction_at(station_m)[0]
+        if style.footing_m > 0.0 and seed.uniform() < 0.85:
+            half = style.footing_m / 2 * along
+            rows.append(
+                elements.row(x - half[0], y - half[1], x + half[0], y + half[1],
+                             style.footing_m, 0.02, 0.02, _CONCRETE, opacity=0.85)
+            )  # fmt: skip
+        height_m = style.height_m + 0.03
+        # Posts never stand quite upright.
+        sway = float(seed.normal(0.0, 1.2))
+        tilt, high_m = _tilted(fence, station_m, tilt_deg + sway, height_m)
+        rows.append(elements.post(x, y, along, style.post_m, high_m, style.post, tilt))
     for start_m, end_m in zip(fence.posts_m[:-1], fence.posts_m[1:], strict=True):
-        for low_m, high_m, cut in _pieces(start_m, end_m, fence.breaches):
-            if _inside((low_m + high_m) / 2, fence.no_fence):
+        for low_m, high_m, breach in _pieces(start_m, end_m, fence.breaches):
+            if fence.missing((low_m + high_m) / 2):
                 continue
-            (ax, ay), (bx, by) = fence.line.at([low_m, high_m])
-            if cut is None:
-                rows.extend(_panel(style, ax, ay, bx, by, 0.0, style.height_m))
-            elif cut.kind is BreachType.HOLE:
-                top_m = min(style.height_m - 0.3, 1.2)
-                rows.extend(_panel(style, ax, ay, bx, by, top_m, style.height_m))
-            elif cut.kind is BreachType.COLLAPSED:
-                rows.extend(_fallen(style, fence, low_m, high_m))
-    return np.array(rows, dtype=np.float64).reshape(-1, 12)
+            rows.extend(_draw_piece(fence, low_m, high_m, breach))
+    return elements.as_array(rows)
+
+
+def _draw_piece(
+    fence: Fence, low_m: float, high_m: float, breach: Breach | None
+) -> list[list[float]]:
+    style = fence.style
+    if breach is None:
+        return _panel(fence, low_m, high_m, 0.0, style.height_m, 0.0)
+    if breach.kind is BreachType.HOLE:
+        top_m = min(style.height_m - 0.3, 1.2)
+        rows = _panel(fence, low_m, high_m, top_m, style.height_m, 0.0)
+        if breach.variety == "cut, mesh folded back":
+            middle_m = (low_m + high_m) / 2
+            for a, b in ((low_m, middle_m), (middle_m, high_m)):
+                rows += _panel(fence, a, b, 0.0, top_m, breach.tilt_deg)
+        return rows
+    if breach.kind is BreachType.COLLAPSED:
+        return _panel(fence, low_m, high_m, 0.0, style.height_m, breach.tilt_deg)
+    if breach.variety == "gate left open" and low_m <= breach.start_m + 0.01:
+        # The leaf swings about its post at the start.
+        (ax, ay), along = fence.line.at(low_m)[0], fence.line.direction_at(low_m)[0]
+        turn = math.radians(breach.tilt_deg)
+        dx = along[0] * math.cos(turn) - along[1] * math.sin(turn)
+        dy = along[0] * math.sin(turn) + along[1] * math.cos(turn)
+        leaf_m = min(1.5, breach.end_m - breach.start_m)
+        bx, by = ax + dx * leaf_m, ay + dy * leaf_m
+        return [
+            elements.row(ax, ay, bx, by, 0.01, 0.1, style.height_m, style.mesh, 0.3),
+            elements.row(ax, ay, bx, by, 0.045, style.height_m, style.height_m, style.mesh),
+        ]
+    return []
 
 
 def _pieces(
@@ -173,48 +228,51 @@ def _pieces(
     return pieces
 
 
+def _tilted(
+    fence: Fence, station_m: float, tilt_deg: float, height_m: float
+) -> tuple[tuple[float, float], float]:
+    """How far the top of something `height_m` long stands off, and how high it still is."""
+    if tilt_deg == 0.0:
+        return (0.0, 0.0), height_m
+    away = fence.side.outward * fence.line.left_at(station_m)[0]
+    turn = math.radians(tilt_deg)
+    off_m = height_m * math.sin(turn)
+    return (float(away[0] * off_m), float(away[1] * off_m)), max(0.04, height_m * math.cos(turn))
+
+
 def _panel(
-    style: FenceStyle, ax: float, ay: float, bx: float, by: float, low_m: float, high_m: float
+    fence: Fence, start_m: float, end_m: float, low_m: float, high_m: float, tilt_deg: float
 ) -> list[list[float]]:
+    style = fence.style
+    (ax, ay), (bx, by) = fence.line.at([start_m, end_m])
+    middle_m = (start_m + end_m) / 2
+    tilt, top_m = _tilted(fence, middle_m, tilt_deg, high_m - low_m)
+    top_m += low_m
     rows = []
     if style.wall_m > 0.0:
-        rows.append(_row(ax, ay, bx, by, style.wall_m, low_m, high_m, 1.0, style.mesh, lit=0.9))
+        rows.append(
+            elements.row(ax, ay, bx, by, style.wall_m, low_m, top_m, style.mesh, 1.0, 0.85, tilt)
+        )
         return rows
     if style.solidity > 0.0:
-        rows.append(_row(ax, ay, bx, by, 0.006, low_m, high_m, style.solidity, style.mesh))
+        # Seen flat, a mesh stops more light than its wires' own area: it has depth.
+        opacity = min(1.0, style.solidity * (1.0 + 0.3 * abs(math.sin(math.radians(tilt_deg)))))
+        rows.append(
+            elements.row(ax, ay, bx, by, 0.006, low_m, top_m, style.mesh, opacity, 1.0, tilt)
+        )
     for wire_m in style.wires:
         if low_m <= wire_m <= high_m:
-            rows.append(_row(ax, ay, bx, by, style.wire_m, wire_m, wire_m, 1.0, style.mesh))
+            share = (wire_m - low_m) / (high_m - low_m)
+            dx, dy = tilt[0] * share, tilt[1] * share
+            at_m = low_m + (top_m - low_m) * share
+            rows.append(
+                elements.row(
+                    ax + dx, ay + dy, bx + dx, by + dy, style.wire_m, at_m, at_m, style.mesh
+                )
+            )
     if style.rail_m > 0.0 and high_m >= style.height_m - 1e-6:
         rows.append(
-            _row(ax, ay, bx, by, style.rail_m, style.height_m, style.height_m, 1.0, style.mesh)
-        )
-    return rows
-
-
-def _fallen(style: FenceStyle, fence: Fence, low_m: float, high_m: float) -> list[list[float]]:
-    """A panel lying on the ground on the far side of the fence."""
-    out = fence.side.outward
-    lying = []
-    count = max(2, round(style.height_m / 0.25))
-    for k in range(count):
-        (ax, ay), (bx, by) = fence.line.at([low_m, high_m])
-        (lx, ly), (mx, my) = fence.line.left_at([low_m, high_m])
-        d = out * style.height_m * (k + 0.5) / count
-        opacity = 1.0 if style.wall_m > 0.0 else max(style.solidity, 0.06)
-        lying.append(
-            _row(ax + lx * d, ay + ly * d, bx + mx * d, by + my * d,
-                 style.height_m / count, 0.05, 0.05, opacity, style.mesh)
+            elements.row(ax + tilt[0], ay + tilt[1], bx + tilt[0], by + tilt[1],
+                         style.rail_m, top_m, top_m, style.mesh)
         )  # fmt: skip
-    return lying
-
-
-def _row(
-    ax: float, ay: float, bx: float, by: float, thickness_m: float, low_m: float, high_m: float,
-    opacity: float, colour: Colour, lit: float = 1.0,
-) -> list[float]:  # fmt: skip
-    return [ax, ay, bx, by, thickness_m, low_m, high_m, opacity, *colour, lit]
-
-
-def _inside(station_m: float, stretches: tuple[tuple[float, float], ...]) -> bool:
-    return any(start_m <= station_m < end_m for start_m, end_m in stretches)
+    return rows

@@ -7,12 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corridor import InputError, Side
-from corridor.findings import BreachType
-from scenes.fences import Breach, Fence, choose_style
+from corridor import Side
+from scenes import elements
+from scenes.breaches import lay_breaches
+from scenes.fences import Breach, Fence, build_elements, choose_style
+from scenes.footpaths import Footpath, draw_path, lay_paths
 from scenes.lines import FloatArray, Line
+from scenes.lookalikes import lay_lookalikes
+from scenes.materials import Material, Palette, mix_palette
+from scenes.mosaic import Mosaic
 from scenes.noise import smooth_1d
-from scenes.spec import Preset, SceneSpec
+from scenes.roads import Drawn, Road, draw_road
+from scenes.site import Site, choose_site
+from scenes.spec import Difficulty, SceneSpec, Season
+from scenes.speckle import Speckle
+from scenes.strokes import Stroke
+from scenes.terrain import Terrain
 
 EPSG = 32648
 _EAST_0_M, _NORTH_0_M = 620_000.0, 2_945_000.0
@@ -35,199 +45,227 @@ class Sun:
 
 
 @dataclass(frozen=True)
-class Footpath:
-    """A path that people have worn.
+class Layout:
+    """Everything in a scene, in metres east and north of `origin_m` (in EPSG:32648).
 
     Attributes:
-        line: its centreline, as far as it can be seen.
-        width_m: at its middle.
-        strength: 0 to 1, share of the ground's cover that is worn away.
-        fence: index of the fence it crosses, or None; crossing_m: where on that fence.
+        inside, outside: what grows on the road's side of each fence and beyond it; None for the
+            common wild growth.
+        strokes: bands on the ground in the order they are painted.
+        uprights: (M, 14) things to draw that stand up.
+        crowns: (K, 6), see `scenes.crowns`.
     """
 
-    line: Line
-    width_m: float
-    strength: float
-    fence: int | None
-    crossing_m: float | None
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Everything in a scene, in metres east and north of `origin_m` (in EPSG:32648)."""
-
     spec: SceneSpec
+    season: Season
     origin_m: tuple[float, float]
-    centreline: Line
+    site: Site
+    terrain: Terrain
+    palette: Palette
     fences: tuple[Fence, ...]
+    inside: tuple[Material | None, ...]
+    outside: tuple[Material | None, ...]
     paths: tuple[Footpath, ...]
+    strokes: tuple[Stroke, ...]
+    speckles: tuple[Speckle, ...]
+    uprights: FloatArray
     crowns: FloatArray
     sun: Sun
-    half_width_m: float
+    mosaic: Mosaic
+    lookalikes: dict[str, list[str]]
 
     @property
     def bounds_m(self) -> tuple[float, float, float, float]:
         """West, south, east, north of the picture, on whole metres."""
-        edges = [self.centreline.offset(k * self.half_width_m).xy for k in (-1, 1)]
-        low, high = np.min(edges, axis=(0, 1)), np.max(edges, axis=(0, 1))
-        return (
-            math.floor(low[0]), math.floor(low[1]), math.ceil(high[0]), math.ceil(high[1])
-        )  # fmt: skip
+        return self.site.bounds_m
 
 
 def lay_out(spec: SceneSpec) -> Layout:
-    """Lays out a scene.
-
-    Raises:
-        InputError: if the kind of place cannot be generated yet.
-    """
-    if spec.preset is not Preset.STRAIGHT:
-        raise InputError("--preset", f"'{spec.preset}' cannot be generated yet", "use straight")
-    chance = spec.chance("route")
-    centreline = _centreline(spec, chance)
-    fence_offset_m = {
-        Side.LEFT: float(chance.uniform(17.0, 24.0)),
-        Side.RIGHT: float(chance.uniform(17.0, 24.0)),
-    }
-    style_chance = spec.chance("fence style")
-    style = choose_style(style_chance, spec.fence)
-    fences = []
-    for side in Side:
-        fence_chance = spec.chance(f"fence {side}")
-        # Built roughly parallel to the road, with the slow wander of real ones.
-        seed = int(fence_chance.integers(2**30))
-        wander = np.array([0.5 * smooth_1d(s / 45.0, seed) for s in centreline.station_m])
-        line = centreline.offset(side.outward * (fence_offset_m[side] + wander))
-        spacing = style.panel_m
-        count = int(line.length_m / spacing)
-        posts = spacing * np.arange(count + 1) + fence_chance.normal(0.0, 0.02, count + 1)
-        posts = np.clip(np.sort(posts), 0.0, line.length_m)
-        seed = int(fence_chance.integers(2**30))
-        offset = np.array([smooth_1d(s / 60.0, seed) for s in line.station_m])
-        worst_m = float(fence_chance.uniform(0.4, 2.0))
-        offset *= worst_m / max(1e-6, float(np.abs(offset).max()))
-        breaches = _breaches(spec, spec.chance(f"breaches {side}"), line, posts)
-        fences.append(Fence("G75", side, line, style, posts, breaches, (), offset))
-    paths = _paths(spec, spec.chance("paths"), fences)
-    crowns = _crowns(spec, spec.chance("crowns"), centreline, fence_offset_m)
-    light = spec.chance_now("light")
-    sun = Sun(
-        azimuth_deg=round(float(light.uniform(95.0, 265.0)), 1),
-        elevation_deg=round(float(light.uniform(28.0, 68.0)), 1),
-        direct_frac=round(float(light.choice([0.12, 0.55, 0.75, 0.8])), 2),
-    )
-    half = max(fence_offset_m.values()) + spec.band_m
+    """Lays out a scene."""
+    season = spec.season or _season(spec)
+    palette = mix_palette(spec, season)
+    site = choose_site(spec)
+    terrain = Terrain.under(spec, site)
+    style = choose_style(spec.chance("fence style"), spec.fence)
+    fences = tuple(_fence(spec, site, side, style) for side in Side)
+    drawn = Drawn()
+    crowns: list[list[float]] = []
+    cover = spec.chance("cover")
+    lookalikes = {}
+    for fence, verge_m in zip(fences, site.verges_m, strict=True):
+        _foot(fence, palette, spec.chance(f"foot {fence.side}"), drawn)
+        lookalikes[fence.side.value] = lay_lookalikes(spec, fence, verge_m, palette, drawn, crowns)
+    paths = lay_paths(spec, fences, terrain, site)
+    for path in paths:
+        draw_path(path, palette, drawn)
+    road_chance = spec.chance("roads")
+    for road in site.roads:
+        draw_road(road, palette, road_chance, drawn)
+    crowns += _crowns(spec, spec.chance("crowns"), site, fences)
+    rows = [build_elements(f, spec.chance(f"posts {f.side}")) for f in fences]
+    inside = tuple(_cover(cover, palette, mown=True) for _ in fences)
+    outside = tuple(_cover(cover, palette, mown=False) for _ in fences)
     return Layout(
-        spec, (_EAST_0_M, _NORTH_0_M), centreline, tuple(fences), paths, crowns, sun, half
+        spec=spec,
+        season=season,
+        origin_m=(_EAST_0_M, _NORTH_0_M),
+        site=site,
+        terrain=terrain,
+        palette=palette,
+        fences=fences,
+        inside=inside,
+        outside=outside,
+        paths=paths,
+        strokes=tuple(drawn.strokes),
+        speckles=_speckles(spec, palette),
+        uprights=np.concatenate([elements.as_array(drawn.elements), *rows]),
+        crowns=np.array(crowns, dtype=np.float64).reshape(-1, 6),
+        sun=_sun(spec, season),
+        mosaic=Mosaic.flown(spec, site.centreline, site.half_width_m),
+        lookalikes=lookalikes,
     )
 
 
-def _centreline(spec: SceneSpec, chance: np.random.Generator) -> Line:
-    heading = float(chance.choice([0.0, 90.0])) + float(chance.uniform(-12.0, 12.0))
-    count = int(spec.length_m) + 1
-    bend = float(chance.uniform(-0.06, 0.06))
-    phase = float(chance.uniform(0.0, 2 * math.pi))
-    station = np.linspace(0.0, spec.length_m, count)
-    turn = np.radians(heading) + bend * np.sin(2 * math.pi * station / 900.0 + phase)
-    step = station[1] - station[0]
-    x = np.concatenate([[0.0], np.cumsum(np.cos(turn[:-1]) * step)])
-    y = np.concatenate([[0.0], np.cumsum(np.sin(turn[:-1]) * step)])
-    return Line(np.column_stack([x, y]))
+def _season(spec: SceneSpec) -> Season:
+    shares = {Season.SPRING: 0.3, Season.SUMMER: 0.4, Season.DRY: 0.3}
+    return list(shares)[int(spec.chance("season").choice(3, p=list(shares.values())))]
 
 
-def _breaches(
-    spec: SceneSpec, chance: np.random.Generator, line: Line, posts: FloatArray
-) -> tuple[Breach, ...]:
-    # Dense on purpose: about one in 40 m, so that a short scene measures something.
-    breaches: list[Breach] = []
-    at_m = float(chance.exponential(25.0)) + 4.0
-    while at_m < line.length_m - 8.0:
-        draw = chance.uniform()
-        first = int(np.searchsorted(posts, at_m))
-        if draw < 0.55:
-            panels = int(chance.choice([1, 1, 1, 2, 3]))
-            last = min(first + panels, len(posts) - 1)
-            breach = Breach(
-                float(posts[first]), float(posts[last]), BreachType.GAP, "panels gone",
-                posts_gone=bool(chance.uniform() < 0.3),
+def _sun(spec: SceneSpec, season: Season) -> Sun:
+    light = spec.chance_now("light")
+    low, high = (22.0, 45.0) if season in (Season.DRY, Season.SNOW) else (32.0, 72.0)
+    overcast = light.uniform() < (0.15 if spec.difficulty is Difficulty.EASY else 0.3)
+    direct = light.uniform(0.05, 0.25) if overcast else light.uniform(0.6, 0.84)
+    return Sun(
+        azimuth_deg=round(float(light.uniform(95.0, 265.0)), 1),
+        elevation_deg=round(float(light.uniform(low, high)), 1),
+        direct_frac=round(float(direct), 2),
+    )
+
+
+def _fence(spec: SceneSpec, site: Site, side: Side, style) -> Fence:  # type: ignore[no-untyped-def]
+    chance = spec.chance(f"fence {side}")
+    line = site.fence_lines[side]
+    count = int(line.length_m / style.panel_m)
+    posts = style.panel_m * np.arange(count + 1) + chance.normal(0.0, 0.02, count + 1)
+    posts = np.clip(np.sort(posts), 0.0, line.length_m)
+    seed = int(chance.integers(2**30))
+    offset = np.array([smooth_1d(s / 60.0, seed) for s in line.station_m])
+    worst_m = float(chance.uniform(0.4, 2.0))
+    offset *= worst_m / max(1e-6, float(np.abs(offset).max()))
+    no_fence = site.no_fence[side]
+    free = _complement(no_fence, line.length_m)
+    breaches = lay_breaches(spec, posts, line.length_m, free, f"breaches {side}")
+    return Fence(site.route, side, line, style, posts, breaches, no_fence, offset)
+
+
+def _complement(
+    stretches: tuple[tuple[float, float, str], ...], length_m: float
+) -> tuple[tuple[float, float], ...]:
+    free, at_m = [], 0.0
+    for start_m, end_m, _ in stretches:
+        if start_m > at_m:
+            free.append((at_m, start_m))
+        at_m = end_m
+    if at_m < length_m:
+        free.append((at_m, length_m))
+    return tuple(free)
+
+
+def _foot(fence: Fence, palette: Palette, chance: np.random.Generator, drawn: Drawn) -> None:
+    """What a fence leaves on the ground: a line of unmown growth, a plinth, bare earth.
+
+    It goes on through a breach, as it does in the field.
+    """
+    draw, seed = chance.uniform(), int(chance.integers(2**30))
+    width_m, alpha = float(chance.uniform(0.25, 0.9)), float(chance.uniform(0.25, 0.85))
+    material = [palette.lush, palette.dry, palette.wild, palette.litter][int(chance.integers(4))]
+    for start_m, end_m in _complement(fence.no_fence, fence.line.length_m):
+        line = fence.line.between(start_m, end_m)
+        if draw < 0.5:
+            drawn.strokes.append(
+                Stroke(line, material, width_m, soft_m=0.15, rough_m=0.08, alpha=alpha,
+                       round_frac=0.5, patchy=0.5, patchy_m=7.0, seed=seed)
             )  # fmt: skip
-        elif draw < 0.8:
-            width_m = float(chance.uniform(0.4, 1.2))
-            breach = Breach(at_m, at_m + width_m, BreachType.HOLE, "cut, rail intact")
-        else:
-            last = min(first + int(chance.integers(1, 3)), len(posts) - 1)
-            breach = Breach(
-                float(posts[first]), float(posts[last]), BreachType.COLLAPSED, "pushed down"
+        elif draw < 0.62:
+            drawn.strokes.append(
+                Stroke(line, palette.concrete, 0.6 * width_m, rough_m=0.01, patchy=0.2, seed=seed)
             )
-        if breach.end_m > line.length_m - 3.0 or breach.end_m - breach.start_m < 0.3:
-            break
-        breaches.append(breach)
-        at_m = breach.end_m + 8.0 + float(chance.exponential(30.0))
-    return tuple(breaches)
 
 
-def _paths(
-    spec: SceneSpec, chance: np.random.Generator, fences: list[Fence]
-) -> tuple[Footpath, ...]:
-    paths = []
-    for index, fence in enumerate(fences):
-        out = fence.side.outward
-        targets = [(b.start_m + b.end_m) / 2 for b in fence.breaches if chance.uniform() < 0.6]
-        for target_m in targets:
-            reach_m = float(chance.uniform(0.6, 1.0)) * spec.band_m
-            slant = float(chance.normal(0.0, 0.5))
-            seed = int(chance.integers(2**30))
-            d = np.arange(-2.5, reach_m, 0.4)
-            side_step = slant * np.maximum(d, 0.0) + np.array(
-                [1.3 * min(1.0, max(0.0, v) / 6.0) * smooth_1d(v / 7.0, seed) for v in d]
-            )
-            foot = fence.line.at(target_m)[0]
-            left = fence.line.left_at(target_m)[0] * out
-            along = fence.line.direction_at(target_m)[0]
-            xy = foot + d[:, None] * left + side_step[:, None] * along
-            paths.append(
-                Footpath(
-                    Line(xy[::-1].copy()),
-                    width_m=float(chance.uniform(0.25, 0.9)),
-                    strength=float(chance.uniform(0.35, 1.0)),
-                    fence=index,
-                    crossing_m=target_m,
-                )
-            )
-    return tuple(paths)
+def _cover(chance: np.random.Generator, palette: Palette, mown: bool) -> Material | None:
+    if mown:
+        choices = [palette.mown, None, palette.dry, palette.lush, palette.soil]
+        shares = [0.55, 0.2, 0.12, 0.08, 0.05]
+    else:
+        choices = [None, palette.mown, palette.scrub, palette.litter, palette.soil, palette.dry]
+        shares = [0.42, 0.15, 0.15, 0.1, 0.08, 0.1]
+    return choices[int(chance.choice(len(choices), p=shares))]
+
+
+def _speckles(spec: SceneSpec, palette: Palette) -> tuple[Speckle, ...]:
+    chance = spec.chance("speckles")
+    strength = min(1.0, 0.35 * palette.contrast)
+
+    def rate(low: float, high: float) -> float:
+        return float(np.exp(chance.uniform(np.log(low), np.log(high))))
+
+    kinds = [
+        Speckle(rate(0.4, 6.0), rate(0.06, 0.16), gain=(-0.35 * strength, -0.25 * strength,
+                -0.35 * strength), clump=0.8),
+        Speckle(rate(0.4, 6.0), rate(0.05, 0.13), gain=(0.30 * strength, 0.28 * strength,
+                0.12 * strength), clump=0.8),
+        Speckle(rate(0.02, 0.8), rate(0.012, 0.03), colour=(0.42, 0.40, 0.36), clump=1.2),
+        Speckle(rate(0.05, 2.0), rate(0.015, 0.035), colour=(0.16, 0.115, 0.07), clump=1.2,
+                opacity=0.8),
+    ]  # fmt: skip
+    if chance.uniform() < 0.35:
+        flower = [(0.75, 0.72, 0.68), (0.65, 0.55, 0.08), (0.45, 0.30, 0.55)][
+            int(chance.integers(3))
+        ]
+        kinds.append(Speckle(rate(0.3, 8.0), 0.012, colour=flower, clump=1.8))
+    if chance.uniform() < 0.5:
+        kinds.append(
+            Speckle(rate(0.002, 0.03), 0.06, colour=(0.62, 0.63, 0.66), clump=0.8)
+        )  # litter that people leave
+    return tuple(kinds)
 
 
 def _crowns(
-    spec: SceneSpec,
-    chance: np.random.Generator,
-    centreline: Line,
-    fence_offset_m: dict[Side, float],
-) -> FloatArray:
-    rows = []
-    for side in Side:
-        reach_m = fence_offset_m[side] + spec.band_m
-        count = chance.poisson(centreline.length_m * spec.band_m / 180.0)
-        for _ in range(count):
-            station_m = float(chance.uniform(0.0, centreline.length_m))
-            low_m = fence_offset_m[side] - 1.5
-            offset_m = low_m + float(chance.uniform()) ** 0.6 * (reach_m - low_m)
-            shrub = chance.uniform() < 0.45
-            radius_m = float(chance.uniform(0.5, 1.4) if shrub else chance.gamma(7.0, 0.33) + 0.8)
-            height_m = radius_m * float(
-                chance.uniform(1.2, 2.0) if shrub else chance.uniform(1.8, 3.2)
-            )
-            foot = (
-                centreline.at(station_m)[0]
-                + side.outward * offset_m * centreline.left_at(station_m)[0]
-            )
-            rows.append(
-                [
-                    foot[0],
-                    foot[1],
-                    radius_m,
-                    height_m,
-                    float(chance.integers(2**20)),
-                    2.0 if shrub else 0.0,
-                ]
-            )
-    return np.array(rows, dtype=np.float64).reshape(-1, 6)
+    spec: SceneSpec, chance: np.random.Generator, site: Site, fences: tuple[Fence, ...]
+) -> list[list[float]]:
+    rows: list[list[float]] = []
+    density = {Difficulty.EASY: 0.4, Difficulty.REAL: 1.0, Difficulty.HARD: 1.7}[spec.difficulty]
+    per_m2 = density * float(np.exp(chance.uniform(np.log(0.002), np.log(0.009))))
+    conifers = float(chance.choice([0.0, 0.1, 0.5], p=[0.6, 0.2, 0.2]))
+
+    def add(x: float, y: float, shrub: bool) -> None:
+        radius = float(chance.uniform(0.4, 1.3) if shrub else chance.gamma(6.0, 0.33) + 0.7)
+        height = radius * float(chance.uniform(1.2, 2.0) if shrub else chance.uniform(1.8, 3.2))
+        species = 2.0 if shrub else (1.0 if chance.uniform() < conifers else 0.0)
+        rows.append([x, y, radius, min(height, 14.0), float(chance.integers(2**20)), species])
+
+    for fence in fences:
+        out = fence.side.outward
+        # Trees stand in groups; a few shrubs grow into the fence.
+        groups = chance.poisson(fence.line.length_m * spec.band_m * per_m2 / 3.0)
+        for _ in range(groups):
+            station_m = float(chance.uniform(0.0, fence.line.length_m))
+            away_m = -1.0 + float(chance.uniform()) ** 0.8 * (spec.band_m + 2.0)
+            foot = fence.line.at(station_m)[0] + out * away_m * fence.line.left_at(station_m)[0]
+            spread = float(chance.uniform(1.5, 7.0))
+            for _ in range(1 + int(chance.poisson(2.0))):
+                x, y = foot + chance.normal(0.0, spread, 2)
+                if site.clear(x, y, 1.5):
+                    add(x, y, chance.uniform() < 0.4)
+        for breach in fence.breaches:
+            if breach.variety == "gap behind a shrub":
+                for station_m in np.arange(breach.start_m + 0.3, breach.end_m, 0.9):
+                    x, y = fence.line.at(station_m)[0] + chance.normal(0.0, 0.15, 2)
+                    rows.append([x, y, float(chance.uniform(0.6, 1.0)),
+                                 float(chance.uniform(1.2, 2.2)),
+                                 float(chance.integers(2**20)), 2.0])  # fmt: skip
+    return rows
+
+
+__all__ = ["Breach", "Fence", "Footpath", "Layout", "Line", "Road", "Sun", "lay_out"]

@@ -8,291 +8,224 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from scenes import materials as m
 from scenes.crowns import crown_heights, sunlight_through
-from scenes.fences import build_elements
+from scenes.develop import average, blur, develop
 from scenes.grid import Window
 from scenes.layout import Layout
 from scenes.lines import FloatArray, Line, to_window
 from scenes.materials import Material
 from scenes.noise import Float32Array, add_octave, fractal
 from scenes.paint import blend_material, paint_elements, shade_elements
-from scenes.terrain import Terrain
+from scenes.speckle import scatter
+from scenes.strokes import paint_stroke
+from scenes.terrain import lit
 
 ByteArray = npt.NDArray[np.uint8]
 Paint = Callable[[Float32Array, Material], None]
 
 _FIELD_PX_M = 0.5  # smooth fields of distance are computed this coarsely and interpolated
 _HEIGHT_PX_M = 0.1
-_BLUR_PX = 3  # halo of the optical blur
+_HALO_PX = 4  # of the optical blur
+_FINEST_PX_M = 0.0201  # coarser pictures are drawn this finely and averaged
 
 
 @dataclass(frozen=True)
 class Renderer:
-    """Draws any window of a scene; windows fit together without a seam."""
+    """Draws any window of a scene; windows fit together without a seam.
+
+    Attributes:
+        uprights: (M, 14) elements; lean, shadow: (M, 2) metres per metre of height, in the picture
+            and on the ground's own slope; reach_m: (M,) how far from its foot each is seen.
+    """
 
     layout: Layout
-    terrain: Terrain
-    elements: FloatArray
+    uprights: FloatArray
+    lean: FloatArray
+    shadow: FloatArray
+    reach_m: FloatArray
     seed: int
 
     @classmethod
     def of(cls, layout: Layout) -> Renderer:
         """A renderer with what is shared by all windows prepared."""
-        elements = np.concatenate([build_elements(fence) for fence in layout.fences])
+        uprights = layout.uprights
+        middle = (uprights[:, 0:2] + uprights[:, 2:4]) / 2
+        lean = layout.mosaic.lean(middle)
+        flat = np.array(layout.sun.shadow_per_m)
+        length = math.hypot(*flat)
+        rise = layout.terrain.slopes_at(middle) @ (flat / length)
+        # Where the ground rises away from the sun the shadow is shorter.
+        shadow = flat / length / np.maximum(1.0 / length + rise, 0.15)[:, None]
+        farthest = np.maximum(np.hypot(*lean.T), np.hypot(*shadow.T)) * uprights[:, 6]
+        span = np.hypot(*(uprights[:, 2:4] - uprights[:, 0:2]).T) + np.hypot(*uprights[:, 12:14].T)
         seed = int(layout.spec.chance("texture").integers(2**30))
-        return cls(layout, Terrain.of(layout), elements, seed)
+        return cls(layout, uprights, lean, shadow, farthest + span + 1.0, seed)
 
     def ortho(self, window: Window) -> ByteArray:
         """The picture as (4, height, width) red, green, blue, alpha."""
-        factor = max(1, math.ceil(window.px_m / 0.0201))
-        fine = window.grown(_BLUR_PX).finer(factor)
-        mask = self._inside(window)
+        factor = max(1, math.ceil(window.px_m / _FINEST_PX_M))
+        mask = np.where(self.layout.site.inside(window), 255, 0).astype(np.uint8)
+        out = np.zeros((4, window.height, window.width), np.uint8)
         if not mask.any():
-            return np.zeros((4, window.height, window.width), np.uint8)
-        radiance = self._radiance(fine)
+            return out
+        radiance = self._radiance(window.grown(_HALO_PX).finer(factor))
         if factor > 1:
-            radiance = _average(radiance, factor)
-        radiance = _blur(radiance, 0.55)[_BLUR_PX:-_BLUR_PX, _BLUR_PX:-_BLUR_PX]
-        out = np.empty((4, window.height, window.width), np.uint8)
+            radiance = average(radiance, factor)
+        mosaic = self.layout.mosaic
+        radiance = blur(radiance, mosaic.blur_px, mosaic.sharpening, _HALO_PX)
+        grain = np.zeros(mask.shape, np.float32)
+        add_octave(grain, window, 1.4 * window.px_m, 1.0, mosaic.seed + 99)
+        gains = np.stack(mosaic.gains(window))
         out[3] = mask
-        noise = np.zeros(mask.shape, np.float32)
-        add_octave(noise, window, 0.1 * window.px_m, 10.0, self.seed + 99)
-        _develop(radiance, noise, np.float32(self._exposure()), np.float32(1.2), mask, out)
+        exposure = 1.75 * mosaic.exposure
+        develop(radiance, grain, gains, exposure, mosaic.haze, mosaic.noise, mask, out)
         return out
 
     def ground(self, window: Window) -> Float32Array:
         """Bare ground in metres above the sea, (height, width)."""
-        return self.terrain.heights(window)
+        return self.layout.terrain.heights(window)
 
     def surface(self, window: Window) -> Float32Array:
         """The highest surface in metres above the sea, (height, width)."""
         objects, _ = crown_heights(window, self.layout.crowns)
-        return self.terrain.heights(window) + objects
-
-    def _exposure(self) -> float:
-        return 1.9
-
-    def _field(
-        self, line: Line, window: Window, reach_m: float
-    ) -> tuple[Float32Array, Float32Array] | None:
-        coarse = window.coarse(_FIELD_PX_M, 0.0)
-        found = line.field(coarse, reach_m)
-        if found is None:
-            return None
-        return to_window(found[0], coarse, window), to_window(found[1], coarse, window)
-
-    def _inside(self, window: Window) -> npt.NDArray[np.uint8]:
-        found = self._field(self.layout.centreline, window, self.layout.half_width_m + 2.0)
-        if found is None:
-            return np.zeros((window.height, window.width), np.uint8)
-        station, offset = found
-        end_m = self.layout.centreline.length_m
-        inside = (np.abs(offset) < self.layout.half_width_m) & (station > 0) & (station < end_m)
-        return np.where(inside, 255, 0).astype(np.uint8)
+        return self.ground(window) + objects
 
     def _radiance(self, window: Window) -> Float32Array:
-        layout = self.layout
+        layout, palette, seed = self.layout, self.layout.palette, self.seed
         shape = (window.height, window.width)
         texture = np.stack(
             [
-                fractal(window, 0.01, 0.08, 0.1, self.seed + 1),
-                fractal(window, 0.16, 0.64, 0.2, self.seed + 2),
-                fractal(window, 1.28, 20.48, 0.3, self.seed + 3),
-                fractal(window, 0.08, 0.64, 0.2, self.seed + 4),
-                fractal(window, 1.28, 20.48, 0.3, self.seed + 5),
+                fractal(window, 0.01, 0.08, 0.1, seed + 1),
+                fractal(window, 0.16, 0.64, 0.1, seed + 2),
+                fractal(window, 1.28, 20.48, 0.25, seed + 3),
+                fractal(window, 0.08, 0.64, 0.15, seed + 4),
+                fractal(window, 1.28, 20.48, 0.25, seed + 5),
             ]
         )
         albedo = np.zeros((*shape, 3), np.float32)
-        one = np.ones(shape, np.float32)
 
         def paint(alpha: Float32Array, material: Material) -> None:
             base, lightness, tint, amounts = material.arrays
             blend_material(albedo, alpha, base, texture, lightness, tint, amounts)
 
-        paint(one, m.GRASS_WILD)
-        rough = 0.35 * texture[1] + 0.25 * texture[0]
-        bare = _ramp(1.1 * texture[4] + 0.5 * texture[2] + rough, 1.6, 2.2)
-        for fence in layout.fences:
-            found = self._field(fence.line, window, 60.0)
-            if found is not None:
-                inward = -fence.side.outward * found[1]
-                paint(_ramp(inward + 0.5 * rough, 0.2, 0.5), m.GRASS_MOWN)
-        paint(bare, m.SOIL)
-        for path in layout.paths:
-            found = self._field_fine(path.line, window, 2.5)
-            if found is not None:
-                station, offset = found
-                wide = 0.5 * path.width_m * (1.0 + 0.25 * texture[1])
-                alpha = path.strength * _ramp(wide - np.abs(offset) + 0.10 * rough, -0.06, 0.08)
-                ends = _ramp(np.minimum(station, path.line.length_m - station), 0.0, 1.5)
-                paint((alpha * ends).astype(np.float32), m.SOIL)
-        road = self._field(layout.centreline, window, 20.0)
-        if road is not None:
-            self._road(paint, road[0], road[1], window.px_m, rough)
-        # Light: what the ground, the fence and the crowns leave of sun and sky.
+        self._ground(window, texture, paint)
+        whole = np.ones(shape, np.float32)
+        for k, kind in enumerate(layout.speckles):
+            scatter(albedo, window, whole, kind, seed + 5000 * (k + 1))
+        for stroke in layout.strokes:
+            paint_stroke(albedo, window, texture, stroke)
         sun = self._sunlight(window)
-        shadow_x, shadow_y = layout.sun.shadow_per_m
-        near = self._near(window, 6.0 + 2.2 * math.hypot(shadow_x, shadow_y))
-        x0, y0, px = window.x_m(0), window.y_m(0), window.px_m
-        shade_elements(sun, x0, y0, px, near, shadow_x, shadow_y)
+        near = self._near(window)
+        x0, y0, px_m = window.x_m(0), window.y_m(0), window.px_m
+        elements = np.ascontiguousarray(self.uprights[near])
+        shade_elements(sun, x0, y0, px_m, elements, np.ascontiguousarray(self.shadow[near]))
+        paint_elements(albedo, sun, x0, y0, px_m, elements, np.ascontiguousarray(self.lean[near]))
         sky = np.ones(shape, np.float32)
-        lean = np.zeros((len(near), 2))
-        lean[:, 0] = 0.05
-        paint_elements(albedo, sun, x0, y0, px, near, lean)
-        self._crowns(window, paint, sun, sky, texture)
-        direct = self.layout.sun.direct_frac
-        light_sun = np.array([1.06, 1.0, 0.90], np.float32) * direct
-        light_sky = np.array([0.92, 1.0, 1.14], np.float32) * (1.0 - direct)
-        return albedo * (sun[..., None] * light_sun + sky[..., None] * light_sky)
+        self._crowns(window, texture, paint, sun, sky)
+        direct = layout.sun.direct_frac
+        # Sunlight is warmer and skylight bluer than their mixture, to which cameras balance.
+        sunlight = np.array([1.0 + 0.14 * (1 - direct), 1.0, 1.0 - 0.22 * (1 - direct)]) * direct
+        skylight = np.array([1.0 - 0.14 * direct, 1.0, 1.0 + 0.22 * direct]) * (1.0 - direct)
+        for c in range(3):
+            albedo[..., c] *= sun * np.float32(sunlight[c]) + sky * np.float32(skylight[c])
+        return albedo
 
-    def _field_fine(
-        self, line: Line, window: Window, reach_m: float
-    ) -> tuple[Float32Array, Float32Array] | None:
-        """As `_field` on a grid fine enough for winding paths."""
-        coarse = window.coarse(0.1, 0.0)
-        found = line.field(coarse, reach_m)
-        if found is None:
-            return None
-        return to_window(found[0], coarse, window), to_window(found[1], coarse, window)
-
-    def _near(self, window: Window, reach_m: float) -> FloatArray:
-        west, south, east, north = window.bounds_m
-        x, y = self.elements[:, 0], self.elements[:, 1]
-        near = (
-            (x > west - reach_m) & (x < east + reach_m)
-            & (y > south - reach_m) & (y < north + reach_m)
-        )  # fmt: skip
-        return np.ascontiguousarray(self.elements[near])
-
-    def _road(
-        self,
-        paint: Paint,
-        station: Float32Array,
-        offset: Float32Array,
-        px_m: float,
-        rough: Float32Array,
-    ) -> None:
-        across = np.abs(offset).astype(np.float32)
-        paint(_ramp(14.6 - across + 0.3 * rough, 0.0, 0.3), m.GRAVEL)
-        asphalt = np.minimum(_line(13.4 - across, px_m), _line(across - 1.5, px_m))
-        paint(asphalt, m.ASPHALT)
-        for at_m in (2.2, 9.9):
-            paint(_stripe(across - at_m, 0.15, px_m), m.MARKING)
-        dash = np.where((station % 15.0) < 6.0, np.float32(1.0), np.float32(0.0))
-        paint(_stripe(across - 6.05, 0.15, px_m) * dash, m.MARKING)
-        paint(_stripe(across - 13.6, 0.30, px_m), m.STEEL)
-        paint(_stripe(across - 16.2, 0.7, px_m), m.CONCRETE)
+    def _ground(self, window: Window, texture: Float32Array, paint: Paint) -> None:
+        layout, palette = self.layout, self.layout.palette
+        rough = 0.35 * texture[1] + 0.22 * texture[0]
+        paint(np.ones(rough.shape, np.float32), palette.wild)
+        for fence, inside, outside in zip(
+            layout.fences, layout.inside, layout.outside, strict=True
+        ):
+            found = self._field(fence.line, window, 400.0)
+            if found is None:
+                continue
+            away = fence.side.outward * found
+            if inside is not None:
+                paint(_ramp(0.25 * rough - away, 0.1, 0.4), inside)
+            if outside is not None:
+                paint(_ramp(away + 0.3 * rough + 0.5 * texture[2], 0.3, 0.9), outside)
+        patches = (
+            (palette.dry, palette.dry_frac, texture[4], texture[2], 0.9, 0.9),
+            (palette.lush, palette.lush_frac, texture[4], -texture[2], 0.7, 0.8),
+            (palette.soil, palette.bare_frac, -texture[4], texture[2], 0.45, 0.95),
+        )
+        for material, frac, one, other, soft, most in patches:
+            if frac > 0.005:
+                level = 0.75 * one + 0.55 * other + rough
+                start = _quantile(1.0 - min(frac, 0.95))
+                paint(_ramp(level, start - soft / 2, start + soft / 2) * np.float32(most), material)
 
     def _sunlight(self, window: Window) -> Float32Array:
+        """Share of direct sunlight at every pixel on the ground."""
         layout = self.layout
-        shadow_x, shadow_y = layout.sun.shadow_per_m
-        reach = math.hypot(shadow_x, shadow_y)
+        sun = layout.sun
         coarse = window.coarse(_HEIGHT_PX_M, 0.0)
-        top_m = float(layout.crowns[:, 3].max()) * 1.1 if len(layout.crowns) else 0.0
+        light = layout.terrain.sunlight(coarse, sun.azimuth_deg, sun.elevation_deg)
+        shadow_x, shadow_y = sun.shadow_per_m
+        reach = math.hypot(shadow_x, shadow_y)
+        top_m = float(layout.crowns[:, 3].max()) if len(layout.crowns) else 0.0
         margin = int(top_m * reach / _HEIGHT_PX_M) + 2
         objects, _ = crown_heights(coarse.grown(margin), layout.crowns)
-        if not objects.any():
-            light = np.ones((coarse.height, coarse.width), np.float32)
-        else:
-            step_x, step_y = -shadow_x / reach, shadow_y / reach
-            light = sunlight_through(objects, margin, step_x, step_y, _HEIGHT_PX_M / reach, 0.06)
-        slope = self.terrain.sunlight(coarse, layout.sun)
-        return to_window((light * slope).astype(np.float32), coarse, window)
+        if objects.any():
+            light = light * sunlight_through(
+                objects, margin, -shadow_x / reach, shadow_y / reach, _HEIGHT_PX_M / reach, 0.05
+            )
+        return to_window(light.astype(np.float32), coarse, window)
 
     def _crowns(
-        self,
-        window: Window,
-        paint: Paint,
-        sun: Float32Array,
+        self, window: Window, texture: Float32Array, paint: Paint, sun: Float32Array,
         sky: Float32Array,
-        texture: Float32Array,
-    ) -> None:
-        coarse = window.coarse(_HEIGHT_PX_M, 0.2)
-        heights, _ = crown_heights(coarse, self.layout.crowns)
+    ) -> None:  # fmt: skip
+        layout = self.layout
+        coarse = window.coarse(_HEIGHT_PX_M, 0.0)
+        heights, owner = crown_heights(coarse.grown(1), layout.crowns)
         if not heights.any():
             return
+        step = np.float32(2.0 * _HEIGHT_PX_M)
+        east = (heights[1:-1, 2:] - heights[1:-1, :-2]) / step
+        north = (heights[:-2, 1:-1] - heights[2:, 1:-1]) / step
+        # Leaves scatter light: the slope of the crown's skin counts for a third.
+        facing = lit(
+            0.35 * np.clip(east, -3, 3), 0.35 * np.clip(north, -3, 3),
+            layout.sun.azimuth_deg, layout.sun.elevation_deg,
+        )  # fmt: skip
+        heights, owner = heights[1:-1, 1:-1], owner[1:-1, 1:-1]
+        tall = np.where(owner >= 0, layout.crowns[owner, 3], 1.0).astype(np.float32)
+        depth = np.clip(heights / tall, 0.0, 1.0)
         height = to_window(heights, coarse, window)
-        alpha = _ramp(height + 0.25 * texture[0] + 0.2 * texture[1], 0.35, 0.6)
+        alpha = _ramp(height + 0.12 * texture[0] + 0.06 * texture[1], 0.22, 0.42)
         alpha *= height > 0.0
-        paint(alpha, m.LEAVES)
-        sky *= 1.0 - 0.35 * alpha
+        kinds = np.where(owner >= 0, layout.crowns[owner, 4].astype(np.int64) % 4, -1)
+        for k, leaves in enumerate(layout.palette.leaves):
+            mine = (kinds == k).astype(np.float32)
+            if mine.any():
+                paint(alpha * to_window(mine, coarse, window), leaves)
+        bright = to_window(np.minimum(facing, 1.9).astype(np.float32), coarse, window)
+        hollow = to_window((0.25 + 0.85 * depth**2).astype(np.float32), coarse, window)
+        shadow = np.minimum(1.0, sun + 0.25)
+        sun += alpha * (bright * hollow * shadow - sun)
+        sky += alpha * (0.85 * hollow - sky)
+
+    def _field(self, line: Line, window: Window, reach_m: float) -> Float32Array | None:
+        coarse = window.coarse(_FIELD_PX_M, 0.0)
+        found = line.field(coarse, reach_m)
+        return None if found is None else to_window(found[1], coarse, window)
+
+    def _near(self, window: Window) -> npt.NDArray[np.bool_]:
+        west, south, east, north = window.bounds_m
+        x, y, reach = self.uprights[:, 0], self.uprights[:, 1], self.reach_m
+        return np.asarray(
+            (x > west - reach) & (x < east + reach) & (y > south - reach) & (y < north + reach)
+        )
 
 
 def _ramp(values: Float32Array, low: float, high: float) -> Float32Array:
     return np.clip((values - np.float32(low)) / np.float32(high - low), 0.0, 1.0).astype(np.float32)
 
 
-def _line(inside_m: Float32Array, px_m: float) -> Float32Array:
-    """Coverage of a half plane whose edge is `inside_m` away."""
-    return _ramp(inside_m, -0.5 * px_m, 0.5 * px_m)
-
-
-def _stripe(offset: Float32Array, width_m: float, px_m: float) -> Float32Array:
-    return np.minimum(_line(0.5 * width_m - offset, px_m), _line(0.5 * width_m + offset, px_m))
-
-
-@njit(cache=True)
-def _average(values: Float32Array, factor: int) -> Float32Array:
-    height, width = values.shape[0] // factor, values.shape[1] // factor
-    out = np.empty((height, width, 3), np.float32)
-    for j in range(height):
-        for i in range(width):
-            for c in range(3):
-                total = 0.0
-                for v in range(factor):
-                    for u in range(factor):
-                        total += values[j * factor + v, i * factor + u, c]
-                out[j, i, c] = total / (factor * factor)
-    return out
-
-
-@njit(cache=True)
-def _blur(values: Float32Array, sigma_px: float) -> Float32Array:
-    weights = np.empty(7, np.float32)
-    for k in range(7):
-        weights[k] = np.exp(-0.5 * ((k - 3) / sigma_px) ** 2)
-    weights /= weights.sum()
-    height, width = values.shape[0], values.shape[1]
-    rows = np.zeros_like(values)
-    out = np.zeros_like(values)
-    for j in range(height):
-        for i in range(3, width - 3):
-            for c in range(3):
-                total = np.float32(0.0)
-                for k in range(7):
-                    total += weights[k] * values[j, i + k - 3, c]
-                rows[j, i, c] = total
-    for j in range(3, height - 3):
-        for i in range(width):
-            for c in range(3):
-                total = np.float32(0.0)
-                for k in range(7):
-                    total += weights[k] * rows[j + k - 3, i, c]
-                out[j, i, c] = total
-    return out
-
-
-@njit(cache=True)
-def _develop(
-    radiance: Float32Array,
-    noise: Float32Array,
-    exposure: float,
-    noise_level: float,
-    mask: ByteArray,
-    out: ByteArray,
-) -> None:
-    """Exposure, the sRGB curve and sensor noise, to 8 bits."""
-    for j in range(noise.shape[0]):
-        for i in range(noise.shape[1]):
-            for c in range(3):
-                if mask[j, i] == 0:
-                    out[c, j, i] = 0
-                    continue
-                v = max(0.0, radiance[j, i, c] * exposure)
-                v = 12.92 * v if v <= 0.0031308 else 1.055 * v ** (1.0 / 2.4) - 0.055
-                # The same grain in all channels: a demosaicked sensor's noise is mostly grey.
-                v = 255.0 * v + noise_level * noise[j, i]
-                out[c, j, i] = np.uint8(min(255.0, max(0.0, v + 0.5)))
+def _quantile(share: float) -> float:
+    """Of the standard normal distribution (Tukey's lambda approximation)."""
+    share = min(max(share, 0.001), 0.999)
+    return float((share**0.135 - (1.0 - share) ** 0.135) / 0.1975)

@@ -81,6 +81,8 @@ def tell_truth(layout: Layout) -> Truth:
                 "fence_kind": fence.style.kind.value,
                 "height_m": fence.style.height_m,
                 "post_spacing_m": fence.style.panel_m,
+                "colour": fence.style.colour,
+                "solidity": 1.0 if fence.style.wall_m > 0 else fence.style.solidity,
                 "geometry": _geometry(layout, fence.line),
             }
         )
@@ -145,7 +147,8 @@ def _pieces(
     cover: list[tuple[float, float]],
 ) -> list[FencePiece]:
     cuts = {0.0, fence.line.length_m}
-    for low, high in [*cover, *fence.no_fence, *((b.start_m, b.end_m) for b in fence.breaches)]:
+    absent = [(a, b) for a, b, _ in fence.no_fence]
+    for low, high in [*cover, *absent, *((b.start_m, b.end_m) for b in fence.breaches)]:
         cuts |= {low, high}
     ordered = sorted(cuts)
     found: list[tuple[float, float, FenceState, str]] = []
@@ -153,8 +156,9 @@ def _pieces(
         middle = (low + high) / 2
         state, reason = FenceState.INTACT, ""
         breach = next((b for b in fence.breaches if b.start_m <= middle < b.end_m), None)
-        if any(a <= middle < b for a, b in fence.no_fence):
+        if fence.missing(middle):
             state = FenceState.NO_FENCE
+            reason = next(why for a, b, why in fence.no_fence if a <= middle < b)
         elif any(a <= middle < b for a, b in cover):
             state, reason = FenceState.OBSCURED, "under a crown"
         elif breach is not None:
@@ -211,27 +215,28 @@ def _breaches(
 def _paths(layout: Layout, boundaries: list[Boundary]) -> list[Finding]:
     findings = []
     for number, path in enumerate(layout.paths, 1):
-        crosses = path.fence is not None
         route, side, at_m = "", None, None
-        if path.fence is not None and path.crossing_m is not None:
+        if path.fence is not None and path.meets_m is not None:
             fence, boundary = layout.fences[path.fence], boundaries[path.fence]
             route, side = fence.route, fence.side
-            at_m = _Chainage(fence, boundary)(path.crossing_m)
+            at_m = _Chainage(fence, boundary)(path.meets_m)
             findings.append(
                 Finding(
                     finding_id=f"A{number:03d}",
                     kind=FindingKind.ACCESS_POINT,
-                    geometry=shapely.Point(to_lonlat(layout, fence.line.at(path.crossing_m))[0]),
+                    geometry=shapely.Point(to_lonlat(layout, fence.line.at(path.meets_m))[0]),
                     confidence=1.0,
-                    severity=5,
+                    severity=5 if path.crosses else 3,
                     route=route,
                     side=side,
                     chainage_start_m=at_m,
                     chainage_end_m=at_m,
                     width_m=path.width_m,
-                    crosses_fence=True,
+                    crosses_fence=path.crosses,
                 )
             )
+        points = path.line.at(np.arange(0.25, path.line.length_m, 0.5))
+        hidden = heights_at(points, layout.crowns) > 0.3
         findings.append(
             Finding(
                 finding_id=f"P{number:03d}",
@@ -244,8 +249,13 @@ def _paths(layout: Layout, boundaries: list[Boundary]) -> list[Finding]:
                 chainage_end_m=at_m,
                 length_m=path.line.length_m,
                 width_m=path.width_m,
-                crosses_fence=crosses,
-                extra={"visibility": round(path.strength, 3)},
+                crosses_fence=path.crosses,
+                extra={
+                    "look": path.look,
+                    "strength": round(path.strength, 3),
+                    "patchy": round(path.patchy, 3),
+                    "visible_frac": round(float(1.0 - hidden.mean()), 3),
+                },
             )
         )
     return findings

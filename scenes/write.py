@@ -132,7 +132,7 @@ def _write_ortho(
         progress(done, total, "orthophoto")
 
     cog: dict[str, str | int] = {
-        "compress": "jpeg", "quality": 90, "overview_quality": 85, "blocksize": 512,
+        "compress": "jpeg", "quality": renderer.layout.mosaic.quality, "overview_quality": 85, "blocksize": 512,
         "overview_resampling": "average",
     }  # fmt: skip
     _write_cog(path, renderer.layout, grid, 4, "uint8", cog, renderer.ortho, after)
@@ -183,11 +183,14 @@ def _write_summary(layout: Layout, truth: Truth, path: Path) -> None:
                 for key, value in dataclasses.asdict(spec).items()
             },
             "crs": f"EPSG:{EPSG}",
+            "season": layout.season.value,
             "sun": dataclasses.asdict(layout.sun),
             "fences": [
                 {
                     "side": fence.side.value,
                     "kind": fence.style.kind.value,
+                    "colour": fence.style.colour,
+                    "lookalikes": layout.lookalikes[fence.side.value],
                     "length_m": round(fence.line.length_m, 2),
                     "breaches": len(fence.breaches),
                 }

@@ -1,0 +1,147 @@
+"""The plan of a place: its roads and where its fences run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from corridor import InputError, Side
+from scenes.grid import Window
+from scenes.lines import Line, to_window
+from scenes.noise import smooth_1d
+from scenes.roads import Road
+from scenes.spec import Preset, SceneSpec
+
+
+@dataclass(frozen=True)
+class Site:
+    """Roads and fence lines of one place.
+
+    Attributes:
+        roads: in painting order.
+        verges_m: width of the ground between each side's fence and its road, in order of `Side`.
+        no_fence: stretches of each fence line where none is built, and why.
+        half_width_m: how far the picture reaches to each side of the centreline at most.
+        extent: what the picture covers.
+    """
+
+    route: str
+    centreline: Line
+    roads: tuple[Road, ...]
+    fence_lines: dict[Side, Line]
+    verges_m: tuple[float, ...]
+    no_fence: dict[Side, tuple[tuple[float, float, str], ...]]
+    half_width_m: float
+    extent: shapely.Polygon
+
+    @property
+    def bounds_m(self) -> tuple[float, float, float, float]:
+        """West, south, east, north of the extent, on whole metres."""
+        west, south, east, north = self.extent.bounds
+        return math.floor(west), math.floor(south), math.ceil(east), math.ceil(north)
+
+    @cached_property
+    def _rim(self) -> Line:
+        ring = shapely.geometry.polygon.orient(self.extent).exterior
+        return Line(np.array(ring.segmentize(20.0).coords))
+
+    @cached_property
+    def _road_area(self) -> shapely.Geometry:
+        area = shapely.union_all(
+            [shapely.LineString(r.line.xy).buffer(r.width_m / 2 + 1.0) for r in self.roads]
+        )
+        shapely.prepare(area)
+        return area
+
+    def clear(self, x: float, y: float, margin_m: float) -> bool:
+        """Whether a place is at least `margin_m` beside every road."""
+        return bool(shapely.distance(self._road_area, shapely.Point(x, y)) > margin_m)
+
+    def inside(self, window: Window) -> npt.NDArray[np.bool_]:
+        """Which pixels the picture covers, (height, width)."""
+        shape = (window.height, window.width)
+        coarse = window.coarse(0.5, 0.0)
+        if self._rim.field(coarse, 1.0) is None:
+            west, south, east, north = window.bounds_m
+            middle = shapely.Point((west + east) / 2, (south + north) / 2)
+            return np.full(shape, bool(shapely.contains(self.extent, middle)))
+        found = self._rim.field(coarse, 1e9)
+        if found is None:
+            return np.zeros(shape, bool)
+        return np.asarray(to_window(found[1], coarse, window) > 0.0)
+
+
+def choose_site(spec: SceneSpec) -> Site:
+    """The plan of a place of the kind asked for.
+
+    Raises:
+        InputError: if that kind cannot be generated yet.
+    """
+    if spec.preset is not Preset.STRAIGHT:
+        raise InputError("--preset", f"'{spec.preset}' cannot be generated yet", "use straight")
+    chance = spec.chance("route")
+    centreline = wandering_line(spec, chance, 12.0)
+    offsets = {side: float(chance.uniform(16.5, 25.0)) for side in Side}
+    median_m = float(chance.uniform(1.0, 1.5))
+    fence_lines = {side: parallel(centreline, side, offsets[side], chance) for side in Side}
+    half_m = max(offsets.values()) + spec.band_m
+    return Site(
+        route="G75",
+        centreline=centreline,
+        roads=carriageways(centreline, median_m),
+        fence_lines=fence_lines,
+        verges_m=tuple(offsets[side] - 12.6 - median_m for side in Side),
+        no_fence=dict.fromkeys(Side, ()),
+        half_width_m=half_m,
+        extent=shapely.LineString(centreline.xy).buffer(half_m, cap_style="flat"),
+    )
+
+
+def wandering_line(spec: SceneSpec, chance: np.random.Generator, turn_deg: float) -> Line:
+    """A gently bending road of the length asked for, more or less along east or north."""
+    heading = float(chance.choice([0.0, 90.0])) + float(chance.uniform(-turn_deg, turn_deg))
+    count = int(spec.length_m) + 1
+    bend = float(chance.uniform(-0.06, 0.06))
+    phase = float(chance.uniform(0.0, 2 * math.pi))
+    station = np.linspace(0.0, spec.length_m, count)
+    turn = np.radians(heading) + bend * np.sin(2 * math.pi * station / 900.0 + phase)
+    step = station[1] - station[0]
+    x = np.concatenate([[0.0], np.cumsum(np.cos(turn[:-1]) * step)])
+    y = np.concatenate([[0.0], np.cumsum(np.sin(turn[:-1]) * step)])
+    return Line(np.column_stack([x, y]))
+
+
+def parallel(centreline: Line, side: Side, offset_m: float, chance: np.random.Generator) -> Line:
+    """A fence line beside a road, with the slow wander of real ones, posts set by eye."""
+    seed = int(chance.integers(2**30))
+    wander = np.array(
+        [0.5 * smooth_1d(s / 45.0, seed) + 0.06 * smooth_1d(s / 8.0, seed + 1)
+         for s in centreline.station_m]
+    )  # fmt: skip
+    return centreline.offset(side.outward * (offset_m + wander))
+
+
+def carriageways(centreline: Line, median_m: float) -> tuple[Road, ...]:
+    """Two carriageways of two lanes and a hard shoulder, `median_m` half a median apart."""
+    roads = []
+    for sign in (1, -1):
+        # Inner shoulder 0.75, two lanes of 3.75, hard shoulder 3.0.
+        middle_m = median_m + 11.25 / 2
+        line = centreline.offset(sign * middle_m)
+        inner_m = -sign * (11.25 / 2 - 0.75)
+        roads.append(
+            Road(
+                line,
+                11.25,
+                lane_marks_m=(inner_m + sign * 3.75,),
+                edge_marks_m=(inner_m, inner_m + sign * 7.5),
+                shoulder_m=0.75,
+                rails_m=(sign * (11.25 / 2 + 0.45), -sign * (11.25 / 2 + 0.35)),
+            )
+        )
+    return tuple(roads)
