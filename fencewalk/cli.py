@@ -12,6 +12,7 @@ import click
 from corridor import FencewalkError
 
 COMMANDS: dict[str, str] = {
+    "plan": "fencewalk.commands.plan:plan",
     "inspect": "fencewalk.commands.inspect:inspect",
     "orthophoto": "fencewalk.commands.orthophoto:orthophoto",
     "score": "fencewalk.commands.score:score",

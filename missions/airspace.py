@@ -1,0 +1,321 @@
+"""Where the aircraft may be: lowest and highest allowed height along any path over ground."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from corridor import Boundary, InputError, LocalFrame, Side, Track
+from corridor.values import FloatArray
+from missions.dem import Dem
+from missions.lanes import offset_track
+from missions.survey import Survey
+
+_CHUNK_M = 300.0
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """A power line in the plan's frame.
+
+    Attributes:
+        line: over ground.
+        xyz: (N, 3) with heights in the DEM's reference.
+        clearance_m: to keep above it and to both sides.
+    """
+
+    name: str
+    line: shapely.LineString
+    xyz: FloatArray
+    clearance_m: float
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A keep-out in the plan's frame; floor and ceiling above its ground."""
+
+    name: str
+    area: shapely.Polygon
+    floor_m: float
+    ceiling_m: float
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is allowed along a path; all arrays (N,), at every place where the terrain changes.
+
+    Attributes:
+        s_m: metres along the path.
+        xy: (N, 2) positions.
+        ground_m: bilinear height of the ground.
+        floor_m: the lowest allowed: highest ground or obstacle near, plus clearance and budget.
+        roof_m: the highest allowed.
+        blocked: where nothing is allowed (a keep-out without a way below or above).
+        unknown: where the elevations have no data.
+        corner: where the path has a vertex.
+    """
+
+    s_m: FloatArray
+    xy: FloatArray
+    ground_m: FloatArray
+    floor_m: FloatArray
+    roof_m: FloatArray
+    blocked: npt.NDArray[np.bool_]
+    unknown: npt.NDArray[np.bool_]
+    corner: npt.NDArray[np.bool_]
+
+
+class Airspace:
+    """The DEM, obstacles, keep-outs and carriageways of a survey, in one metric frame."""
+
+    def __init__(
+        self, survey: Survey, dem: Dem, boundaries: list[Boundary], frame: LocalFrame, source: str
+    ) -> None:
+        self.survey = survey
+        self.dem = dem
+        self.frame = frame
+        self.boundaries = boundaries
+        self.obstacles = [self._obstacle(n, source) for n in range(len(survey.power_line))]
+        self.zones = [self._zone(n, source) for n in range(len(survey.keep_out))]
+
+    @property
+    def total_clearance_m(self) -> float:
+        """Clearance plus the elevations' error budget."""
+        return self.survey.safety.clearance_m + self.survey.safety.dem_error_m
+
+    def _obstacle(self, number: int, source: str) -> Obstacle:
+        line = self.survey.power_line[number]
+        name = line.name or f"power line {number + 1}"
+        points = np.array(line.points, dtype=np.float64)
+        xy = self.frame.to_xy(points[:, :2])
+        height_m = points[:, 2]
+        if line.reference == "ground":
+            height_m = height_m + self.dem.ground_m(xy)
+            if np.isnan(height_m).any():
+                raise InputError(
+                    f"{source}, power_line {name}",
+                    "stands where the elevations have no data",
+                    "give its heights above mean sea level",
+                )
+        clearance_m = line.clearance_m or self.survey.safety.power_line_clearance_m
+        return Obstacle(name, shapely.LineString(xy), np.column_stack([xy, height_m]), clearance_m)
+
+    def _zone(self, number: int, source: str) -> Zone:
+        keep_out = self.survey.keep_out[number]
+        name = keep_out.name or f"keep-out {number + 1}"
+        area = shapely.Polygon(self.frame.to_xy(np.array(keep_out.polygon)))
+        check_polygon(area, f"{source}, keep_out {name}")
+        return Zone(name, area, keep_out.floor_m, keep_out.ceiling_m)
+
+    @cached_property
+    def carriageways(self) -> shapely.STRtree:
+        """Strips of carriageway, some hundred metres each, from the boundaries inwards."""
+        safety = self.survey.safety
+        strips: list[shapely.Geometry] = []
+        if safety.carriageway_width_m > 0:
+            for boundary in self.boundaries:
+                inward = -1.0 if boundary.side is Side.LEFT else 1.0
+                for part in range(len(boundary.parts)):
+                    track = Track.of(boundary, part, self.frame)
+                    strips += _strips(
+                        track,
+                        inward * safety.fence_to_carriageway_m,
+                        inward * (safety.fence_to_carriageway_m + safety.carriageway_width_m),
+                    )
+        return shapely.STRtree(strips)
+
+    def over_carriageway(self, xy: FloatArray) -> npt.NDArray[np.bool_]:
+        """Whether each of (N, 2) positions is above a carriageway."""
+        found = np.zeros(len(xy), dtype=bool)
+        if len(self.carriageways.geometries):
+            points = shapely.points(xy)
+            found[self.carriageways.query(points, predicate="intersects")[0]] = True
+        return found
+
+    def carriageways_on(self, line: shapely.LineString) -> list[shapely.Geometry]:
+        """The strips that a line touches."""
+        hits = self.carriageways.query(line, predicate="intersects")
+        return [self.carriageways.geometries[k] for k in hits]
+
+    def bounds(self, xy: FloatArray, crossing: bool = False) -> Bounds:
+        """What is allowed along a polyline (N, 2).
+
+        Args:
+            crossing: whether `safety.crossing_height_m` is kept above carriageways (transits).
+        """
+        safety = self.survey.safety
+        dem = self.dem
+        s = dem.breaks_m(xy)
+        corners_m = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+        points = _along(xy, corners_m, s)
+        ground = dem.ground_m(points)
+        highest = self._highest_beside(xy, corners_m, s)
+        floor = highest + self.total_clearance_m
+        roof = ground + safety.ceiling_m
+        unknown = ~np.isfinite(floor) | ~np.isfinite(ground)
+        blocked = np.zeros(len(s), dtype=bool)
+        line = shapely.LineString(xy)
+        margin_m = safety.lateral_error_m
+        for zone in self.zones:
+            area = zone.area.buffer(margin_m)
+            if not shapely.intersects(area, line):
+                continue
+            inside = _touching(np.asarray(shapely.intersects_xy(area, points)))
+            over = ground + zone.ceiling_m + safety.dem_error_m
+            under = ground + zone.floor_m - safety.dem_error_m
+            if zone.ceiling_m + safety.dem_error_m < safety.ceiling_m:
+                floor = np.where(inside, np.maximum(floor, over), floor)
+            else:
+                roof = np.where(inside, np.minimum(roof, under), roof)
+        for obstacle in self.obstacles:
+            reach_m = obstacle.clearance_m + margin_m
+            if shapely.distance(obstacle.line, line) > reach_m + 2 * dem.cell_m:
+                continue
+            s, points, ground, floor, roof, unknown, blocked = _denser_near(
+                obstacle, reach_m, xy, corners_m, s, (ground, floor, roof), unknown, blocked
+            )
+            distance = np.asarray(shapely.distance(obstacle.line, shapely.points(points)))
+            near = _touching(distance <= reach_m)
+            wire = wire_height_m(obstacle, points, reach_m)
+            floor = np.where(near, np.maximum(floor, wire + obstacle.clearance_m), floor)
+        if crossing and safety.carriageway_width_m > 0:
+            over_road = _touching(self.over_carriageway(points))
+            floor = np.where(over_road, np.maximum(floor, ground + safety.crossing_height_m), floor)
+        blocked |= floor > roof + 1e-9
+        corner = np.isclose(s[:, None], corners_m[None, :], atol=1e-7).any(axis=1) if len(
+            corners_m) < 50 else np.isin(np.round(s, 6), np.round(corners_m, 6))  # fmt: skip
+        return Bounds(s, points, ground, floor, roof, blocked & ~unknown, unknown, corner)
+
+    def _highest_beside(self, xy: FloatArray, corners_m: FloatArray, s: FloatArray) -> FloatArray:
+        """Highest ground (N,) at and around each break, within the lateral error.
+
+        On the line itself every block of nodes that is passed counts; beside it, blocks at both
+        ends and in the middle of each interval, on parallels no farther apart than a cell.
+        """
+        middle = (s[1:] + s[:-1]) / 2.0
+        along = self.dem.highest_m(_along(xy, corners_m, middle))
+        reach_m = self.survey.safety.lateral_error_m
+        count = int(np.ceil(reach_m / self.dem.cell_m)) if reach_m > 0 else 0
+        for k in range(-count, count + 1):
+            if k == 0:
+                continue
+            offset_m = reach_m * k / count
+            for segment_side in (0, 1):
+                # At corners the normals of both segments count.
+                where = np.concatenate([s[:-1], middle, s[1:]])
+                normal = _normals(xy, corners_m, where, segment_side)
+                beside = self.dem.highest_m(_along(xy, corners_m, where) + offset_m * normal)
+                along = np.maximum(along, np.max(beside.reshape(3, -1), axis=0))
+        padded = np.concatenate([along[:1], along, along[-1:]])
+        return np.asarray(np.maximum(padded[1:], padded[:-1]))
+
+
+def _along(xy: FloatArray, corners_m: FloatArray, s: FloatArray) -> FloatArray:
+    return np.column_stack([np.interp(s, corners_m, xy[:, axis]) for axis in (0, 1)])
+
+
+def _normals(xy: FloatArray, corners_m: FloatArray, s: FloatArray, side: int) -> FloatArray:
+    which = np.searchsorted(corners_m, s, side="right" if side else "left") - 1
+    step = np.diff(xy, axis=0)[np.clip(which, 0, len(xy) - 2)]
+    unit = step / np.maximum(np.hypot(step[:, 0], step[:, 1]), 1e-12)[:, None]
+    return np.column_stack([-unit[:, 1], unit[:, 0]])
+
+
+def _touching(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Places inside and their neighbours: bounds hold on whole intervals."""
+    grown = inside.copy()
+    grown[1:] |= inside[:-1]
+    grown[:-1] |= inside[1:]
+    return grown
+
+
+def wire_height_m(obstacle: Obstacle, points: FloatArray, reach_m: float) -> FloatArray:
+    """The line's greatest height (N,) over its stretch within reach of each point."""
+    along = shapely.line_locate_point(obstacle.line, shapely.points(points))
+    steps = np.hypot(*np.diff(obstacle.xyz[:, :2], axis=0).T)
+    at = np.concatenate([[0.0], np.cumsum(steps)])
+    ends = [
+        np.interp(np.clip(along + d, 0.0, at[-1]), at, obstacle.xyz[:, 2])
+        for d in (-reach_m, 0.0, reach_m)
+    ]
+    highest = np.maximum.reduce(ends)
+    for position, height in zip(at, obstacle.xyz[:, 2], strict=True):
+        highest = np.where(
+            np.abs(along - position) <= reach_m, np.maximum(highest, height), highest
+        )
+    return np.asarray(highest)
+
+
+def _denser_near(
+    obstacle: Obstacle,
+    reach_m: float,
+    xy: FloatArray,
+    corners_m: FloatArray,
+    s: FloatArray,
+    values: tuple[FloatArray, FloatArray, FloatArray],
+    unknown: npt.NDArray[np.bool_],
+    blocked: npt.NDArray[np.bool_],
+) -> tuple[
+    FloatArray, FloatArray, FloatArray, FloatArray, FloatArray,
+    npt.NDArray[np.bool_], npt.NDArray[np.bool_],
+]:  # fmt: skip
+    """Adds a place every metre where a path passes an obstacle (cells may be wider than it)."""
+    ground, floor, roof = values
+    fine = np.arange(0.0, corners_m[-1], 1.0)
+    near = shapely.distance(obstacle.line, shapely.points(_along(xy, corners_m, fine)))
+    dense = np.union1d(s, fine[near <= reach_m + 2.0])
+    dense = dense[np.concatenate([[True], np.diff(dense) > 1e-6])]
+    # Floors hold on intervals: a place in between takes the higher of its interval's ends.
+    right = np.clip(np.searchsorted(s, dense, side="left"), 0, len(s) - 1)
+    left = np.clip(np.searchsorted(s, dense, side="right") - 1, 0, len(s) - 1)
+    return (
+        dense,
+        _along(xy, corners_m, dense),
+        np.interp(dense, s, ground),
+        np.maximum(floor[left], floor[right]),
+        np.minimum(roof[left], roof[right]),
+        unknown[left] | unknown[right],
+        blocked[left] | blocked[right],
+    )
+
+
+def _strips(track: Track, near_m: float, far_m: float) -> list[shapely.Geometry]:
+    near_xy, near_chainage = offset_track(track, near_m)
+    far_xy, far_chainage = offset_track(track, far_m)
+    first, last = track.chainage_m[0], track.chainage_m[-1]
+    count = max(1, int(np.ceil((last - first) / _CHUNK_M)))
+    cuts = np.linspace(first, last, count + 1)
+    strips: list[shapely.Geometry] = []
+    for start, end in itertools.pairwise(cuts.tolist()):
+        one = _piece(near_xy, near_chainage, start, end)
+        other = _piece(far_xy, far_chainage, start, end)
+        ring = shapely.Polygon(np.concatenate([one, other[::-1]]))
+        strips.append(ring if ring.is_valid else shapely.make_valid(ring))
+    return strips
+
+
+def _piece(xy: FloatArray, chainage: FloatArray, start: float, end: float) -> FloatArray:
+    inner = chainage[(chainage > start) & (chainage < end)]
+    at = np.concatenate([[start], inner, [end]])
+    return np.column_stack([np.interp(at, chainage, xy[:, axis]) for axis in (0, 1)])
+
+
+def check_polygon(area: shapely.Polygon, source: str) -> None:
+    """Refuses a polygon that crosses itself or has no area.
+
+    Raises:
+        InputError: saying where it crosses itself.
+    """
+    if not area.is_valid:
+        raise InputError(
+            source,
+            f"the polygon is not simple ({shapely.is_valid_reason(area)}; metres of the plan)",
+            "draw its corners in order around it, without crossing lines",
+        )
+    if area.area < 1.0:
+        raise InputError(source, f"the polygon covers only {area.area:.2f} m²")

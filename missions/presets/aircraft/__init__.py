@@ -1,0 +1,1 @@
+"""Aircraft presets, one TOML file each."""

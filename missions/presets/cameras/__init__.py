@@ -1,0 +1,1 @@
+"""Camera presets, one TOML file each."""

@@ -1,0 +1,222 @@
+"""Runs put together into sorties: one battery each, from a launch site and back to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from corridor import Progress, silent
+from corridor.values import FloatArray
+from missions.airspace import Airspace
+from missions.energy import EnergyModel
+from missions.flight import Cost, Launch, Segment, cost_of
+from missions.items import item_count
+from missions.returns import Return, plan_return
+from missions.routes import transit
+from missions.runs import Cut, Run
+
+_SHORTEST_HALF_M = 60.0
+
+
+@dataclass(frozen=True)
+class PlannedSortie:
+    """A sortie before it is written."""
+
+    launch: Launch
+    segments: tuple[Segment, ...]
+    cost: Cost
+    home: Return
+    energy: EnergyModel
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs flown, in order."""
+        return [segment.run for segment in self.segments if segment.run is not None]
+
+
+@dataclass
+class _Group:
+    launch: Launch
+    runs: list[Run] = field(default_factory=list)
+
+
+def make_sorties(
+    runs: list[Run], launches: list[Launch], airspace: Airspace, progress: Progress = silent
+) -> tuple[list[PlannedSortie], list[Cut]]:
+    """Splits runs among launch sites and batteries.
+
+    Each run goes to the nearest launch site from which all of it is within range; from there the
+    nearest unflown run is added to a sortie for as long as energy, items and the way home allow.
+
+    Returns:
+        The sorties, and what none of them can fly, with the reason.
+    """
+    groups, cuts = _by_launch(runs, launches, airspace)
+    sorties: list[PlannedSortie] = []
+    done, total = 0, sum(len(group.runs) for group in groups)
+    for group in groups:
+        altitude_m = group.launch.ground_m + airspace.survey.safety.ceiling_m
+        energy = EnergyModel.of(airspace.survey.aircraft, airspace.survey.safety, altitude_m)
+        left = list(group.runs)
+        while left:
+            sortie, left, failed = _one_sortie(left, group.launch, airspace, energy)
+            cuts += failed
+            if sortie is not None:
+                sorties.append(sortie)
+            progress(done + len(group.runs) - len(left), total, "sorties")
+        done += len(group.runs)
+    return sorties, cuts
+
+
+def _by_launch(
+    runs: list[Run], launches: list[Launch], airspace: Airspace
+) -> tuple[list[_Group], list[Cut]]:
+    limit_m = airspace.survey.safety.max_distance_m
+    groups = [_Group(launch) for launch in launches]
+    sites = np.array([launch.xy for launch in launches])
+    cuts = []
+    for run in runs:
+        away = np.hypot(
+            run.xyz[:, None, 0] - sites[None, :, 0], run.xyz[:, None, 1] - sites[None, :, 1]
+        )
+        farthest = away.max(axis=0)
+        best = int(np.argmin(np.where(farthest <= limit_m, away.mean(axis=0), np.inf)))
+        if farthest[best] > limit_m:
+            nearest = float(farthest.min())
+            cuts.append(
+                _cut(run, f"out of range: {nearest:.0f} m from the nearest launch site, "
+                     f"{limit_m:.0f} m allowed")
+            )  # fmt: skip
+            continue
+        groups[best].runs.append(run)
+    return [group for group in groups if group.runs], cuts
+
+
+def _cut(run: Run, reason: str) -> Cut:
+    return Cut(
+        run.boundary, run.part, run.mode, float(run.chainage_m[0]), float(run.chainage_m[-1]),
+        reason,
+    )  # fmt: skip
+
+
+def _one_sortie(
+    left: list[Run], launch: Launch, airspace: Airspace, energy: EnergyModel
+) -> tuple[PlannedSortie | None, list[Run], list[Cut]]:
+    """One sortie from the runs left; returns it, what is left then, and what cannot be flown."""
+    ground = np.array([*launch.xy, launch.ground_m])
+    segments: list[Segment] = []
+    best: PlannedSortie | None = None
+    here = ground
+    failed: list[Cut] = []
+    while left:
+        order = _nearest_first(left, here)
+        added = False
+        for k, reverse in order[:3]:
+            candidate = _with_run(segments, here, left[k], reverse, airspace)
+            if candidate is None:
+                continue
+            sortie = _closed(candidate, launch, ground, airspace, energy)
+            if sortie is None or not _affordable(sortie, airspace):
+                continue
+            segments, best = candidate, sortie
+            here = candidate[-1].xyz[-1]
+            left = left[:k] + left[k + 1 :]
+            added = True
+            break
+        if added:
+            continue
+        if best is not None:
+            break
+        # Nothing can be flown from the ground as it is: halve the nearest run, or give it up.
+        k, reverse = order[0]
+        run, rest = left[k], left[:k] + left[k + 1 :]
+        reason = _why_not(run, reverse, launch, ground, airspace, energy)
+        if reason.startswith("battery") and run.length_m > 2 * _SHORTEST_HALF_M:
+            left = [*rest, *run.halves()]
+        else:
+            failed.append(_cut(run, reason))
+            left = rest
+    return best, left, failed
+
+
+def _nearest_first(runs: list[Run], here: FloatArray) -> list[tuple[int, bool]]:
+    """Runs by the distance to their nearer end; True where they are flown backwards."""
+    starts = np.array([run.xyz[0, :2] for run in runs]) - here[:2]
+    ends = np.array([run.xyz[-1, :2] for run in runs]) - here[:2]
+    to_start, to_end = np.hypot(*starts.T), np.hypot(*ends.T)
+    order = np.argsort(np.minimum(to_start, to_end), kind="stable")
+    return [(int(k), bool(to_end[k] < to_start[k])) for k in order]
+
+
+def _with_run(
+    segments: list[Segment], here: FloatArray, run: Run, reverse: bool, airspace: Airspace
+) -> list[Segment] | None:
+    """The flight so far with the way to a run and the run; None if there is no such way."""
+    points = run.xyz[::-1] if reverse else run.xyz
+    lane = Segment("lane", points, run.speed_m_s, run, reverse)
+    if segments and np.allclose(here, points[0], atol=0.01):
+        return [*segments, lane]
+    way = transit(airspace, here, points[0])
+    if way is None:
+        return None
+    speed = airspace.survey.aircraft.cruise_speed_m_s
+    if not segments:
+        up, way = way[:2], way[1:]
+        takeoff = Segment("takeoff", up, speed)
+        return [takeoff, *([Segment("transit", way, speed)] if len(way) > 1 else []), lane]
+    return [*segments, Segment("transit", way, speed), lane]
+
+
+def _closed(
+    segments: list[Segment],
+    launch: Launch,
+    ground: FloatArray,
+    airspace: Airspace,
+    energy: EnergyModel,
+) -> PlannedSortie | None:
+    """The flight with its way back and landing; None if there is none."""
+    way = transit(airspace, segments[-1].xyz[-1], ground)
+    if way is None:
+        return None
+    speed = airspace.survey.aircraft.cruise_speed_m_s
+    flight = [
+        *segments,
+        Segment("transit", way[:-1], speed),
+        Segment("landing", way[-2:], speed),
+    ]
+    cost = cost_of(flight, energy)
+    home = plan_return(cost, launch, airspace, energy)
+    if home is None:
+        return None
+    return PlannedSortie(launch, tuple(flight), cost, home, energy)
+
+
+def _affordable(sortie: PlannedSortie, airspace: Airspace) -> bool:
+    worst = max(float(sortie.cost.energy_wh.max()), sortie.home.worst_wh)
+    if worst > sortie.energy.budget_wh:
+        return False
+    return item_count(sortie.segments, airspace.survey) <= airspace.survey.aircraft.max_items - 1
+
+
+def _why_not(
+    run: Run,
+    reverse: bool,
+    launch: Launch,
+    ground: FloatArray,
+    airspace: Airspace,
+    energy: EnergyModel,
+) -> str:
+    flight = _with_run([], ground, run, reverse, airspace)
+    if flight is None:
+        return f"no clear way from launch site {launch.name}"
+    sortie = _closed(flight, launch, ground, airspace, energy)
+    if sortie is None:
+        return f"no clear way back to launch site {launch.name}"
+    worst = max(float(sortie.cost.energy_wh.max()), sortie.home.worst_wh)
+    if worst > energy.budget_wh:
+        return f"battery: {worst:.0f} Wh needed, {energy.budget_wh:.0f} Wh usable"
+    return (
+        f"item limit: {item_count(sortie.segments, airspace.survey)} mission items, the autopilot "
+        f"holds {airspace.survey.aircraft.max_items}"
+    )

@@ -1,0 +1,244 @@
+"""Writes a plan: plan.json and each sortie's files, the folder whole or not at all."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+
+from corridor import LonLat, atomic_path, format_station, sha256_of, write_json
+from missions.formats import write_parameters, write_qgc_plan, write_waypoints
+from missions.geofence import MOST_VERTICES, fence_polygon
+from missions.items import mission_of
+from missions.mission import FencePolygon, Geofence, Sortie
+from missions.parameters import highest_above_home_m, recommended
+from missions.plan_files import PLAN_VERSION
+from missions.planner import SurveyPlan
+from missions.sorties import PlannedSortie
+
+
+def write_plan(folder: str | Path, plan: SurveyPlan, inputs: dict[str, Path]) -> dict[str, Any]:
+    """Writes everything into a folder that appears whole; returns plan.json's content.
+
+    A folder that is there already is replaced if it holds a plan.json, and is not touched
+    otherwise.
+
+    Args:
+        inputs: role (`boundaries`, `config`, `dem`) to file.
+
+    Raises:
+        InputError: if the folder holds something that is no plan.
+    """
+    sorties = [_sortie(plan, number, made) for number, made in enumerate(plan.sorties, start=1)]
+    document = plan_document(plan, sorties, inputs)
+    with atomic_path(folder) as partial:
+        partial.mkdir(parents=True)
+        for sortie in sorties:
+            write_waypoints(partial / f"{sortie.sortie_id}.waypoints", sortie.mission)
+            write_qgc_plan(
+                partial / f"{sortie.sortie_id}.plan", sortie,
+                plan.survey.aircraft.cruise_speed_m_s, plan.survey.aircraft.cruise_speed_m_s,
+            )  # fmt: skip
+            write_parameters(
+                partial / f"{sortie.sortie_id}.param", sortie.parameters,
+                f"{sortie.sortie_id}: recommended parameters",
+            )  # fmt: skip
+        write_json(partial / "plan.json", document)
+        _make_room(Path(folder))
+    return document
+
+
+def _make_room(folder: Path) -> None:
+    """Removes an earlier plan of that name, so that the new one can take its place."""
+    import shutil
+
+    from corridor import InputError
+
+    if not folder.exists():
+        return
+    if folder.is_dir() and ((folder / "plan.json").is_file() or not any(folder.iterdir())):
+        shutil.rmtree(folder)
+        return
+    raise InputError(folder, "is there already and holds no plan", "choose another --out")
+
+
+def _sortie(plan: SurveyPlan, number: int, made: PlannedSortie) -> Sortie:
+    survey = plan.survey
+    msl_offset_m = msl_minus_dem_m(plan)
+    mission = mission_of(made.segments, made.launch, survey, plan.frame, msl_offset_m)
+    area = shapely.union_all(
+        [made.home.fan, shapely.LineString(made.cost.points[:, :2]).buffer(0.5)]
+    )
+    keep_outs = [zone for zone in plan.airspace.zones if zone.area.intersects(
+        area.buffer(survey.safety.fence_margin_m))]  # fmt: skip
+    room = MOST_VERTICES - sum(len(zone.area.exterior.coords) for zone in keep_outs)
+    exclusions = [_fence_of(plan, np.array(zone.area.exterior.coords)[:-1], False)
+                  for zone in keep_outs] if room >= 8 else []  # fmt: skip
+    ring = fence_polygon(area, survey.safety.fence_margin_m, room if exclusions else MOST_VERTICES)
+    geofence = Geofence((_fence_of(plan, ring, True), *exclusions))
+    home_altitude = mission.home_altitude_m
+    oblique = any(run.mode == "oblique" for run in made.runs)
+    parameters = recommended(
+        survey, mission, made.home, highest_above_home_m(mission, home_altitude), (), 0.0, oblique
+    )
+    sortie_id = f"S{number:02d}"
+    return Sortie(
+        sortie_id, mission, geofence, (), parameters, _details(plan, sortie_id, made, mission_of)
+    )
+
+
+def _fence_of(plan: SurveyPlan, ring: np.ndarray, inclusion: bool) -> FencePolygon:
+    lonlat = plan.frame.to_lonlat(ring)
+    return FencePolygon(
+        tuple(LonLat(round(float(lon), 7), round(float(lat), 7)) for lon, lat in lonlat), inclusion
+    )
+
+
+def msl_minus_dem_m(plan: SurveyPlan) -> float:
+    """What to add to the DEM's heights to get heights above mean sea level."""
+    dem = plan.survey.dem
+    if dem.vertical_reference == "ellipsoid" and dem.geoid_undulation_m is not None:
+        return -dem.geoid_undulation_m
+    return 0.0
+
+
+def _details(
+    plan: SurveyPlan, sortie_id: str, made: PlannedSortie, _: object = None
+) -> dict[str, Any]:
+    energy_wh = float(made.cost.energy_wh.max())
+    lanes = [
+        {
+            "route": plan.boundaries[run.boundary].route,
+            "side": plan.boundaries[run.boundary].side.value,
+            "mode": run.mode,
+            "chainage_start_m": round(float(run.chainage_m[0]), 2),
+            "chainage_end_m": round(float(run.chainage_m[-1]), 2),
+            "station_start": format_station(max(0.0, float(run.chainage_m[0]))),
+            "station_end": format_station(max(0.0, float(run.chainage_m[-1]))),
+            "offset_m": round(run.offset_m, 2),
+            "length_m": round(run.length_m, 1),
+            "reverse": segment.reverse,
+            "speed_m_s": run.speed_m_s,
+            "trigger_distance_m": run.spacing_m,
+            "gimbal_pitch_deg": run.pitch_deg,
+            "notes": list(run.notes),
+        }
+        for segment in made.segments
+        if (run := segment.run) is not None
+    ]
+    number = int(sortie_id[1:]) - 1
+    steps = np.hypot(*np.diff(made.cost.points[:, :2], axis=0).T)
+    return {
+        "sortie_id": sortie_id,
+        "files": {kind: f"{sortie_id}.{kind}" for kind in ("waypoints", "plan", "param")},
+        "launch": made.launch.name,
+        "home": {
+            "lon_deg": round(made.launch.lon_deg, 7),
+            "lat_deg": round(made.launch.lat_deg, 7),
+            "ground_dem_m": round(made.launch.ground_m, 2),
+        },
+        "length_m": round(float(steps.sum()), 1),
+        "lane_length_m": round(sum(run.length_m for run in made.runs), 1),
+        "duration_s": round(made.cost.time_s, 1),
+        "energy_wh": round(energy_wh, 2),
+        "energy_with_return_wh": round(made.home.worst_wh, 2),
+        "energy_budget_wh": round(made.energy.budget_wh, 2),
+        "photos": int((plan.photos.sortie == number).sum()),
+        "rtl_altitude_above_home_m": made.home.altitude_m,
+        "rtl_cone_slope": made.home.cone_slope,
+        "lanes": lanes,
+    }
+
+
+def plan_document(
+    plan: SurveyPlan, sorties: list[Sortie], inputs: dict[str, Path]
+) -> dict[str, Any]:
+    """The content of plan.json."""
+    survey = plan.survey
+    camera = survey.camera.model_dump()
+    return {
+        "version": PLAN_VERSION,
+        "kind": "fencewalk plan",
+        "inputs": [
+            {"role": role, "path": str(path.resolve()), "sha256": sha256_of(path)}
+            for role, path in inputs.items()
+        ],
+        "vertical": {
+            "dem_reference": survey.dem.vertical_reference,
+            "geoid_undulation_m": survey.dem.geoid_undulation_m,
+            "mission_altitudes": survey.output.altitude,
+            "meaning": "altitudes above home are differences of the DEM's own heights, so its "
+            "reference cancels; altitudes above mean sea level are the DEM's heights less "
+            "geoid_undulation_m if dem_reference is ellipsoid",
+        },
+        "frame": {"lon0_deg": plan.frame.lon0_deg, "lat0_deg": plan.frame.lat0_deg},
+        "camera": camera,
+        "aircraft": survey.aircraft.model_dump(),
+        "survey": survey.model_dump(mode="json"),
+        "targets": {
+            mode: {
+                "height_m": round(target.height_m, 2),
+                "distance_m": round(target.distance_m, 2),
+                "gsd_m": round(target.gsd_m, 5),
+                "offset_m": round(target.offset_m, 2),
+                "gimbal_pitch_deg": round(target.pitch_deg, 1),
+            }
+            for mode, target in plan.targets.items()
+        },
+        "launch_sites": [
+            {
+                "name": launch.name, "lon_deg": launch.lon_deg, "lat_deg": launch.lat_deg,
+                "ground_dem_m": round(launch.ground_m, 2), "proposed": launch.proposed,
+            }
+            for launch in plan.launches
+        ],
+        "sorties": [sortie.details for sortie in sorties],
+        "coverage": coverage_rows(plan),
+        "summary": summary(plan),
+        "notes": plan.notes,
+    }  # fmt: skip
+
+
+def coverage_rows(plan: SurveyPlan) -> list[dict[str, Any]]:
+    """Predicted coverage, a row a piece; the lengths of one mode add up to the boundaries'."""
+    rows = []
+    for mode, by_boundary in plan.coverage.items():
+        for boundary, pieces in zip(plan.boundaries, by_boundary, strict=True):
+            for piece in pieces:
+                rows.append(
+                    {
+                        "mode": mode,
+                        "route": boundary.route,
+                        "side": boundary.side.value,
+                        "chainage_start_m": round(piece.start_m, 3),
+                        "chainage_end_m": round(piece.end_m, 3),
+                        "length_m": round(piece.length_m, 4),
+                        "state": piece.state,
+                        "reason": piece.reason,
+                        "gsd_m": piece.gsd_m,
+                        "views": piece.views,
+                        "view_deg": piece.view_deg,
+                    }
+                )
+    return rows
+
+
+def summary(plan: SurveyPlan) -> dict[str, Any]:
+    """The numbers a reader wants first."""
+    lengths: dict[str, dict[str, float]] = {}
+    for mode, by_boundary in plan.coverage.items():
+        states = {"covered": 0.0, "no_fence": 0.0, "uncovered": 0.0}
+        for pieces in by_boundary:
+            for piece in pieces:
+                states[piece.state] += piece.length_m
+        lengths[mode] = {f"{state}_m": round(value, 2) for state, value in states.items()}
+    return {
+        "boundary_length_m": round(math.fsum(b.length_m for b in plan.boundaries), 2),
+        "coverage": lengths,
+        "sorties": len(plan.sorties),
+        "flight_time_s": round(sum(sortie.cost.time_s for sortie in plan.sorties), 1),
+        "photos": len(plan.photos.xyz),
+    }
