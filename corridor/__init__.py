@@ -4,8 +4,10 @@ from corridor.datum import Datum
 from corridor.errors import FencewalkError, InputError, VehicleError
 from corridor.files import atomic_path, sha256_of, write_json, write_text
 from corridor.frame import LocalFrame, Track
+from corridor.offset import offset_track
 from corridor.progress import Progress, silent
 from corridor.read import read_boundaries
+from corridor.reference import Located, Reference
 from corridor.station import format_station, parse_station
 from corridor.values import Altitude, AltitudeReference, Boundary, LonLat, Side
 
@@ -17,13 +19,16 @@ __all__ = [
     "FencewalkError",
     "InputError",
     "LocalFrame",
+    "Located",
     "LonLat",
     "Progress",
+    "Reference",
     "Side",
     "Track",
     "VehicleError",
     "atomic_path",
     "format_station",
+    "offset_track",
     "parse_station",
     "read_boundaries",
     "sha256_of",

@@ -75,13 +75,9 @@ class Track:
         return cls(frame.to_xy(boundary.parts[part]), boundary.vertex_chainages_m(part))
 
     @cached_property
-    def _along_m(self) -> FloatArray:
-        steps = np.hypot(*np.diff(self.xy, axis=0).T)
-        return np.concatenate([[0.0], np.cumsum(steps)])
-
-    @cached_property
-    def _line(self) -> shapely.LineString:
-        return shapely.LineString(self.xy)
+    def _tree(self) -> shapely.STRtree:
+        ends = np.stack([self.xy[:-1], self.xy[1:]], axis=1)
+        return shapely.STRtree(np.atleast_1d(np.asarray(shapely.linestrings(ends))))
 
     def at(self, chainage_m: npt.ArrayLike) -> FloatArray:
         """Positions (M, 2) at chainages (M,); chainages beyond an end give that end."""
@@ -101,14 +97,25 @@ class Track:
     def locate(self, xy: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Chainage and signed offset (each (M,)) of the nearest point on the line.
 
-        The offset in metres is positive to the left of increasing chainage.
+        The offset in metres is positive to the left of increasing chainage. Beyond an end it is the
+        distance from that end.
         """
         points = np.atleast_2d(np.asarray(xy, dtype=np.float64))
-        along = shapely.line_locate_point(self._line, shapely.points(points))
-        chainage = np.interp(along, self._along_m, self.chainage_m)
-        foot = self.at(chainage)
-        segment = np.clip(np.searchsorted(self._along_m, along, "right") - 1, 0, len(self.xy) - 2)
-        step = np.diff(self.xy, axis=0)[segment]
-        away = points - foot
-        side = np.sign(step[:, 0] * away[:, 1] - step[:, 1] * away[:, 0])
+        segment = self._tree.nearest(shapely.points(points))
+        step = np.diff(self.xy, axis=0)
+        length = np.hypot(step[:, 0], step[:, 1])
+        unit = step / length[:, None]
+        along = ((points - self.xy[segment]) * unit[segment]).sum(axis=1)
+        along = np.clip(along, 0.0, length[segment])
+        away = points - self.xy[segment] - along[:, None] * unit[segment]
+        chainage = self.chainage_m[segment] + along / length[segment] * (
+            self.chainage_m[segment + 1] - self.chainage_m[segment]
+        )
+        # At a vertex both segments have a say: seen from one of them alone, a point outside of a
+        # turn sharper than a right angle lies on the wrong side.
+        before = np.where(along < 1e-6, np.maximum(segment - 1, 0), segment)
+        at_end = length[segment] - along < 1e-6
+        after = np.where(at_end, np.minimum(segment + 1, len(step) - 1), segment)
+        way = unit[before] + unit[after]
+        side = np.where(way[:, 0] * away[:, 1] - way[:, 1] * away[:, 0] < 0.0, -1.0, 1.0)
         return np.asarray(chainage), np.asarray(side * np.hypot(away[:, 0], away[:, 1]))

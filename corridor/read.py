@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from corridor.calibrate import calibrate, read_posts
 from corridor.datum import Datum, in_gcj02_area, to_wgs84
 from corridor.errors import (
     AttributeValueError,
@@ -67,6 +68,7 @@ def read_boundaries(
     layer: str | None = None,
     columns: Mapping[str, str] | None = None,
     defaults: Mapping[str, str] | None = None,
+    posts: str | Path | None = None,
 ) -> list[Boundary]:
     """The boundaries of a vector file in any CRS, in WGS 84, one for each side of each route.
 
@@ -81,6 +83,8 @@ def read_boundaries(
         layer: the layer to read where a file has several.
         columns: field name (`FIELDS`) to the name of the column that holds it.
         defaults: field name to the value for lines that have none, as text.
+        posts: a table of kilometre posts that calibrates the chainage (`corridor.calibrate`); then
+            a side may become several boundaries, one a section of its chainage.
 
     Raises:
         InputError: if the file cannot be read as boundaries; its subclasses say why.
@@ -106,7 +110,11 @@ def read_boundaries(
     groups: dict[tuple[str, Side, tuple[float, ...]], list[_Line]] = {}
     for line in lines:
         groups.setdefault((line.route, line.side, line.numbers), []).append(line)
-    return [_boundary(group, Path(path)) for group in groups.values()]
+    boundaries = [_boundary(group, Path(path)) for group in groups.values()]
+    if posts is None:
+        return boundaries
+    known = read_posts(posts)
+    return [section for boundary in boundaries for section in calibrate(boundary, known)]
 
 
 def _lines_of(

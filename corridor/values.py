@@ -87,6 +87,8 @@ class Boundary:
         chainage_start_m: chainage of the first vertex of each part, one value a part.
         chainage_scale: posted metres of chainage per metre on the ellipsoid, one value a part (1.0
             unless calibrated by kilometre posts).
+        posted_m: chainage of each vertex of each part, (N,), where kilometre posts gave it; then
+            the scale is that of the whole part. Empty otherwise.
         fence_height_m, post_spacing_m: of the fence as built.
         offset_tolerance_m: how far the drawn line may be from the real fence.
         notes: what its reader noticed and people should know, one sentence each.
@@ -102,6 +104,7 @@ class Boundary:
     offset_tolerance_m: float = 2.0
     source: str = field(default="", compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
+    posted_m: tuple[FloatArray, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.chainage_scale:
@@ -116,6 +119,10 @@ class Boundary:
             if not np.isfinite(part).all() or np.abs(part).max(axis=0)[1] > 90.0:
                 raise ValueError("a part holds finite longitudes and latitudes in degrees")
             part.flags.writeable = False
+        if self.posted_m and [len(posted) for posted in self.posted_m] != [
+            len(part) for part in self.parts
+        ]:
+            raise ValueError("posted_m has one chainage for each vertex of each part")
 
     @cached_property
     def part_lengths_m(self) -> tuple[float, ...]:
@@ -141,6 +148,8 @@ class Boundary:
 
     def vertex_chainages_m(self, part: int) -> FloatArray:
         """Chainage of each vertex of a part, shape (N,)."""
+        if self.posted_m:
+            return self.posted_m[part].copy()
         along_m = np.concatenate([[0.0], np.cumsum(_segment_lengths_m(self.parts[part]))])
         return np.asarray(
             self.chainage_start_m[part] + self.chainage_scale[part] * along_m, dtype=np.float64
@@ -149,7 +158,7 @@ class Boundary:
     @property
     def chainage_end_m(self) -> float:
         """Chainage of the last vertex of the last part."""
-        return self.chainage_start_m[-1] + self.chainage_scale[-1] * self.part_lengths_m[-1]
+        return float(self.vertex_chainages_m(len(self.parts) - 1)[-1])
 
 
 def _segment_lengths_m(lonlat: FloatArray) -> FloatArray:

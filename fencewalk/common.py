@@ -63,6 +63,7 @@ class BoundaryOptions:
     layer: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
+    posts: Path | None = None
 
     def read(self, path: Path) -> list[Boundary]:
         """Reads boundaries, and tells on standard error what people should know of them."""
@@ -73,6 +74,7 @@ class BoundaryOptions:
             layer=self.layer,
             columns=self.columns,
             defaults=self.defaults,
+            posts=self.posts,
         )
         for boundary in boundaries:
             for note in boundary.notes:
@@ -91,9 +93,10 @@ def boundary_options(command: Callable[..., Any]) -> Callable[..., Any]:
         layer: str | None,
         column: Mapping[str, str],
         default: Mapping[str, str],
+        posts: Path | None,
         **kwargs: Any,
     ) -> Any:
-        options = BoundaryOptions(datum, crs, layer, column, default)
+        options = BoundaryOptions(datum, crs, layer, column, default, posts)
         return command(*args, boundary_options=options, **kwargs)
 
     for option in reversed(_BOUNDARY_OPTIONS):
@@ -142,5 +145,11 @@ _BOUNDARY_OPTIONS = (
         callback=_pairs,
         help="The value of a field for lines that do not state it, for example side=left; "
         "may be repeated.",
+    ),
+    click.option(
+        "--posts",
+        type=existing_path,
+        help="A table of kilometre posts (CSV with station, lon, lat, and where needed ahead, "
+        "route) that calibrates the chainage.",
     ),
 )
