@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from scenes.lines import FloatArray, Line
@@ -42,7 +44,7 @@ def along_line(
     points = line.at(cuts)
     return [
         row(a[0], a[1], b[0], b[1], thickness_m, low_m, high_m, colour, lit=lit)
-        for a, b in zip(points[:-1], points[1:], strict=True)
+        for a, b in pairwise(points)
     ]
 
 

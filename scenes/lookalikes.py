@@ -226,7 +226,7 @@ def _terrace(
 def _power_line(
     line: Line, palette: Palette, chance: np.random.Generator, drawn: Drawn, crowns: Rows
 ) -> None:  # fmt: skip
-    """Wires on poles: their shadows are thin lines, and they lie far off their foot in the picture."""
+    """Wires on poles: thin shadows on the ground, and far off their own foot in the picture."""
     height_m, span_m = float(chance.uniform(7.0, 12.0)), float(chance.uniform(40.0, 60.0))
     wires = int(chance.integers(1, 5))
     thick_m = float(chance.uniform(0.015, 0.05))

@@ -132,6 +132,7 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
         )
     )  # fmt: skip
     light = float(chance.uniform(0.8, 1.5))
+    bleached = season in (Season.DRY, Season.SNOW)
     return Palette(
         asphalt=Material(
             vary((0.13 * light, 0.13 * light, 0.133 * light), 0.1),
@@ -177,7 +178,7 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
         ),
         contrast=contrast,
         bare_frac=float(chance.beta(1.2, 7.0)) + (0.06 if season is Season.DRY else 0.0),
-        dry_frac=float(chance.beta(1.5, 4.0)) + (0.45 if season in (Season.DRY, Season.SNOW) else 0.0),
+        dry_frac=float(chance.beta(1.5, 4.0)) + (0.45 if bleached else 0.0),
         lush_frac=float(chance.beta(1.5, 5.0)) * (0.3 if season is Season.DRY else 1.0),
         snow_frac=float(chance.uniform(0.25, 0.75)) if season is Season.SNOW else 0.0,
     )  # fmt: skip

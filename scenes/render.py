@@ -92,7 +92,7 @@ class Renderer:
         return self.ground(window) + objects
 
     def _radiance(self, window: Window) -> Float32Array:
-        layout, palette, seed = self.layout, self.layout.palette, self.seed
+        layout, seed = self.layout, self.seed
         shape = (window.height, window.width)
         texture = np.stack(
             [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def draw_road(road: Road, palette: Palette, chance: np.random.Generator, drawn: 
     lanes = sorted((*road.edge_marks_m, *road.lane_marks_m))
     tracks = palette.concrete if chance.uniform() < 0.6 else palette.patch
     strength = float(chance.uniform(0.03, 0.12))
-    for a, b in zip(lanes[:-1], lanes[1:], strict=True):
+    for a, b in pairwise(lanes):
         if 2.8 < b - a < 4.5:
             drawn.strokes.append(
                 Stroke(line, tracks, 0.8, shift_m=(a + b) / 2, pair_m=1.75, alpha=strength,

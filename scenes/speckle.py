@@ -21,7 +21,7 @@ class Speckle:
     Attributes:
         per_m2: how many; radius_m: median radius, varying by a factor of about 2.
         colour: its reflectance where `opacity` is 1.
-        gain: instead of a colour, share of lightness of red, green and blue that it adds at its middle.
+        gain: instead of a colour, the share of red, green and blue that it adds.
     """
 
     per_m2: float

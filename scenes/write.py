@@ -132,7 +132,8 @@ def _write_ortho(
         progress(done, total, "orthophoto")
 
     cog: dict[str, str | int] = {
-        "compress": "jpeg", "quality": renderer.layout.mosaic.quality, "overview_quality": 85, "blocksize": 512,
+        "compress": "jpeg", "quality": renderer.layout.mosaic.quality,
+        "overview_quality": 85, "blocksize": 512,
         "overview_resampling": "average",
     }  # fmt: skip
     _write_cog(path, renderer.layout, grid, 4, "uint8", cog, renderer.ortho, after)
