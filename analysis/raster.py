@@ -298,7 +298,7 @@ class Orthophoto:
         valid: BoolArray,
     ) -> None:
         """Averages one file into the parts of `rgb` that are not `valid` yet."""
-        halo = 0 if source.declared_mask else HALO_PX
+        halo = HALO_PX if any(source.collars) else 0
         x0 = max(math.floor(columns[0]) - halo, 0)
         x1 = min(math.ceil(columns[-1]) + halo, level.width)
         per_row = max(1.0, (x1 - x0) * (rows[-1] - rows[0]) / (len(rows) - 1))

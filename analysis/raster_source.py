@@ -40,7 +40,7 @@ HALO_PX = _COLLAR_PX + _COLLAR_GROW_PX
 class Source:
     """One file as it is read: through a warp if its own grid is not north up in true metres.
 
-    `collars` says whether black, and whether white, fills the rim of a file without a mask.
+    `collars` says whether black, and whether white, fills the rim where no mask says so.
     """
 
     path: Path
@@ -121,11 +121,13 @@ def read_window(
             # A pixel is missing when every band says so: a single dark band is a dark pixel.
             good = dataset.read_masks(list(source.bands), window=window).max(axis=0) > 0
         else:
-            good = ~_collar(bands, source.collars)
+            good = np.ones(bands.shape[1:], np.bool_)
     except RasterioError as error:
         raise InputError(
             source.path, f"cannot be read near row {y0}, column {x0} ({error})", "is it damaged?"
         ) from error
+    if any(source.collars):
+        good &= ~_collar(bands, source.collars)
     if stretch_dn is not None:
         low, high = stretch_dn
         table = (np.arange(65536, dtype=np.float64) - low) * (255.0 / (high - low)) + 0.5
@@ -141,10 +143,8 @@ def _rims(bands: npt.NDArray[Any]) -> tuple[BoolArray, BoolArray]:
 
 
 def _collar(bands: npt.NDArray[Any], collars: tuple[bool, bool]) -> BoolArray:
-    """Where a file that declares no mask holds nothing: flat squares of its collar's colour."""
+    """Where a file holds nothing though its mask does not say so: flat squares of collar."""
     empty = np.zeros(bands.shape[1:], np.bool_)
-    if not any(collars):
-        return empty
     square = np.ones((_COLLAR_PX, _COLLAR_PX), np.uint8)
     for rim, used in zip(_rims(bands), collars, strict=True):
         if not used or not rim.any():
@@ -160,10 +160,11 @@ def _collar(bands: npt.NDArray[Any], collars: tuple[bool, bool]) -> BoolArray:
 
 
 def _collars_of(source: Source, dataset: Any) -> tuple[bool, bool]:
-    """Whether black, and whether white, fills at least 1 % of the file's outermost pixels.
+    """Whether black, and whether white, fills at least 1 % of the file's outermost valid pixels.
 
-    A mosaic written without alpha fills what it lacks with one of the two. A burnt-out roof or a
-    black shadow inside a picture that has no such rim is a part of the picture.
+    A mosaic written without alpha, or with one that is opaque throughout, fills what it lacks with
+    one of the two. A burnt-out roof or a black shadow inside a picture that has no such rim is a
+    part of the picture.
     """
     width, height = dataset.width, dataset.height
     counts = np.zeros(2)
@@ -174,8 +175,10 @@ def _collars_of(source: Source, dataset: Any) -> tuple[bool, bool]:
         Window(width - 1, 0, 1, height),
     ]
     for side in sides:
+        box = (side.col_off, side.row_off, side.col_off + side.width, side.row_off + side.height)
+        good = read_window(source, dataset, box, None)[1]
         bands = dataset.read(list(source.bands), window=side)
-        counts += [int(rim.sum()) for rim in _rims(bands)]
+        counts += [int((rim & good).sum()) for rim in _rims(bands)]
     needed = max(0.01 * 2 * (width + height), _COLLAR_PX)
     return bool(counts[0] >= needed), bool(counts[1] >= needed)
 
@@ -283,7 +286,8 @@ def _checked(path: Path, dataset: Any) -> Source:
         overviews=() if warp else tuple(dataset.overviews(rgb[0])),
         warp=warp,
     )
-    return source if declared else replace(source, collars=_collars_of(source, dataset))
+    # A warp makes its own mask where the file has nothing.
+    return source if warp else replace(source, collars=_collars_of(source, dataset))
 
 
 def _metres_per_unit(crs: CRS, middle: tuple[float, float]) -> float | None:

@@ -214,6 +214,13 @@ def test_a_collar_without_mask_is_not_picture(tmp_path: Path, colour: int) -> No
     assert valid[:, 30:].all()
 
 
+def test_an_opaque_alpha_does_not_make_a_collar_picture(tmp_path: Path) -> None:
+    bands = np.concatenate([noise(80, 80), np.full((1, 80, 80), 255, np.uint8)])
+    bands[:3, :, :30] = 255
+    path = write(tmp_path / "a.tif", bands, photometric="rgb", alpha="yes")
+    assert Orthophoto.open(path).read().valid.sum() == 80 * 50
+
+
 def test_a_burnt_out_roof_is_picture_where_no_collar_is(tmp_path: Path) -> None:
     bands = noise(80, 80)
     bands[:, 20:60, 20:60] = 255
