@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -21,6 +23,13 @@ COMMANDS: dict[str, str] = {
 """Command name to `module:attribute`, in the order of a working day; imported when asked for."""
 
 
+# What the machine refuses is the user's to mend, and no fault of the program.
+_REFUSALS = {
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EISDIR, errno.ENOSPC, errno.ENOTDIR,
+    errno.EPERM, errno.EROFS,
+}  # fmt: skip
+
+
 class _LazyGroup(click.Group):
     """Imports a command's module only when that command is used, so that `--help` is quick."""
 
@@ -36,6 +45,17 @@ class _LazyGroup(click.Group):
             raise TypeError(f"{COMMANDS[cmd_name]} is no command")
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if not near:
+                raise
+            raise click.UsageError(f"{error.message} Did you mean '{near[0]}'?", ctx) from error
+
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("fencewalk"), prog_name="fencewalk")
@@ -50,7 +70,7 @@ def app() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
     try:
-        result = app.main(args=arguments, standalone_mode=False)
+        result = app.main(args=arguments, prog_name="fencewalk", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("Stopped.", err=True)
         sys.exit(130)
@@ -60,4 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except FencewalkError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        click.echo(f"Error: {error.filename or 'output'}: {error.strerror}", err=True)
+        sys.exit(2)
     sys.exit(result if isinstance(result, int) else 0)
