@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "plan": "fencewalk.commands.plan:plan",
     "inspect": "fencewalk.commands.inspect:inspect",
     "orthophoto": "fencewalk.commands.orthophoto:orthophoto",
+    "analyze": "fencewalk.commands.analyze:analyze",
     "score": "fencewalk.commands.score:score",
     "scene": "fencewalk.commands.scene:scene",
 }

@@ -1,0 +1,147 @@
+"""One part of a boundary assessed: where its fence runs, how it stands, where it is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import shapely
+
+from analysis.raster import Orthophoto
+from analysis.results import FenceLine, piece_line
+from corridor import Boundary, Track
+from corridor.findings import BreachType, FencePiece, FenceState, Finding, FindingKind
+from corridor.values import FloatArray
+
+_SEVERITY = {BreachType.GAP: 4, BreachType.COLLAPSED: 4, BreachType.HOLE: 3}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A stretch of fence in one state, chainages half open [start, end)."""
+
+    start_m: float
+    end_m: float
+    state: FenceState
+    confidence: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A place where the fence is broken, or is suspected to be."""
+
+    start_m: float
+    end_m: float
+    breach_type: BreachType
+    confidence: float
+    evidence: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FenceResult:
+    """What is known of the fence of one part of a boundary.
+
+    Attributes:
+        boundary, part: indices.
+        chainage_m: (N,) of the vertices of the line found, the drawn line's chainage.
+        xy: (N, 2) of the same, in the picture's CRS.
+        offset_m: (N,) of the line found from the line drawn, left positive.
+        stretches: tile the part.
+    """
+
+    boundary: int
+    part: int
+    chainage_m: FloatArray
+    xy: FloatArray
+    offset_m: FloatArray
+    stretches: tuple[Stretch, ...]
+    breaches: tuple[Breach, ...] = ()
+
+
+def assess_part(
+    orthos: tuple[Path, ...], index: int, boundary: Boundary, part: int, dsm: Path | None
+) -> FenceResult:
+    """Opens the picture and assesses one part; for another process."""
+    ortho = Orthophoto.open(orthos)
+    track = ortho.track(boundary, part)
+    first_m, last_m = float(track.chainage_m[0]), float(track.chainage_m[-1])
+    return FenceResult(
+        boundary=index,
+        part=part,
+        chainage_m=track.chainage_m,
+        xy=track.xy,
+        offset_m=np.zeros(len(track.xy)),
+        stretches=(Stretch(first_m, last_m, FenceState.UNSEEN, 1.0, "not looked at"),),
+    )
+
+
+def fence_line(ortho: Orthophoto, boundaries: Sequence[Boundary], fence: FenceResult) -> FenceLine:
+    """The fence as a line with its boundary."""
+    boundary = boundaries[fence.boundary]
+    return FenceLine(
+        boundary=boundary,
+        part=fence.part,
+        drawn=ortho.track(boundary, fence.part),
+        found=Track(fence.xy, fence.chainage_m),
+        offset_m=fence.offset_m,
+    )
+
+
+def pieces_of(ortho: Orthophoto, line: FenceLine, fence: FenceResult) -> list[FencePiece]:
+    """The states as pieces of the fence as found."""
+    return [
+        FencePiece(
+            geometry=_lonlat_line(ortho, line, stretch.start_m, stretch.end_m),
+            route=line.boundary.route,
+            side=line.boundary.side,
+            chainage_start_m=stretch.start_m,
+            chainage_end_m=stretch.end_m,
+            state=stretch.state,
+            confidence=round(stretch.confidence, 3),
+            reason=stretch.reason,
+        )
+        for stretch in fence.stretches
+    ]
+
+
+def breach_findings(ortho: Orthophoto, line: FenceLine, fence: FenceResult) -> list[Finding]:
+    """The breaches as findings, with what to do next."""
+    findings = []
+    for breach in fence.breaches:
+        length_m = breach.end_m - breach.start_m
+        severity = _SEVERITY[breach.breach_type]
+        # People walk through where a path says so, or where two can pass side by side.
+        if breach.evidence.get("footpath", 0.0) > 0 or (
+            breach.breach_type is BreachType.GAP and length_m >= 1.0
+        ):
+            severity += 1
+        sure = breach.confidence >= 0.5 and breach.breach_type is not BreachType.HOLE
+        findings.append(
+            Finding(
+                finding_id="",
+                kind=FindingKind.BREACH,
+                geometry=_lonlat_line(ortho, line, breach.start_m, breach.end_m),
+                confidence=round(breach.confidence, 3),
+                severity=min(severity, 5) if breach.confidence >= 0.3 else min(severity, 3),
+                breach_type=breach.breach_type,
+                route=line.boundary.route,
+                side=line.boundary.side,
+                chainage_start_m=breach.start_m,
+                chainage_end_m=breach.end_m,
+                length_m=round(length_m, 2),
+                width_m=round(length_m, 2),
+                crosses_fence=breach.evidence.get("footpath", 0.0) > 0,
+                evidence={name: round(float(v), 3) for name, v in breach.evidence.items()},
+                extra={"next_step": "mend" if sure else "look_again_obliquely"},
+            )
+        )
+    return findings
+
+
+def _lonlat_line(
+    ortho: Orthophoto, line: FenceLine, start_m: float, end_m: float
+) -> shapely.LineString:
+    return shapely.LineString(ortho.to_lonlat(piece_line(line.found, start_m, end_m)))
