@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -42,63 +44,100 @@ def _bumps(x: float, y: float, spacing: float, seed: int) -> float:
 
 
 @njit(cache=True)
-def crown_height(x: float, y: float, crown: FloatArray) -> float:
-    """Height of one crown's top above the ground at a place, 0 beside it."""
+def crown_shape(x: float, y: float, crown: FloatArray) -> tuple[float, float, float]:
+    """One crown at a place: metres inside its rim, height of its top, openness of its skin.
+
+    Beside the crown the first is negative (down to -1; -9 far off) and the rest goes on smoothly,
+    so that all three can be interpolated. Openness is 0 in the gaps between clumps of leaves to 1
+    on their heads.
+    """
     dx, dy = x - crown[0], y - crown[1]
     radius, height = crown[2], crown[3]
     reach2 = dx * dx + dy * dy
-    if reach2 > 1.7 * radius * radius:
-        return 0.0
+    if reach2 > (1.45 * radius + 0.3) ** 2:
+        return -9.0, 0.0, 0.0
     seed = int(crown[4])
-    lump = 0.55 * _lumps(x, y, 0.45 * radius + 0.25, seed)
-    lump += 0.30 * _lumps(x, y, 0.18 * radius + 0.12, seed + 1)
-    heads = _bumps(x, y, 0.30 * radius + 0.15, seed + 2)
-    twigs = _bumps(x, y, 0.09 * radius + 0.12, seed + 3)
-    edge = np.sqrt(reach2) / radius - 0.30 * lump - 0.22 * (heads - 0.5) - 0.12 * (twigs - 0.5)
-    if edge >= 1.0:
-        return 0.0
-    inner = max(edge, 0.0)
+    lump = 0.60 * _lumps(x, y, 0.5 * radius + 0.25, seed)
+    lump += 0.30 * _lumps(x, y, 0.2 * radius + 0.12, seed + 1)
+    heads = max(0.0, _bumps(x, y, 0.26 * radius + 0.15, seed + 2))
+    twigs = max(0.0, _bumps(x, y, 0.05 * radius + 0.14, seed + 3))
+    edge = np.sqrt(reach2) / radius - 0.26 * lump - 0.20 * (heads - 0.5) - 0.10 * (twigs - 0.5)
+    inner = min(max(edge, 0.0), 1.0)
     # A conifer is a cone, a broad-leaved tree a dome.
     dome = 1.0 - inner if crown[5] == 1.0 else np.sqrt(1.0 - inner * inner)
-    top = 0.40 + 0.42 * dome + 0.12 * heads + 0.06 * twigs
-    return height * top
+    top = height * (0.40 + 0.42 * dome + 0.12 * heads + 0.06 * twigs)
+    skin = 0.50 * heads + 0.30 * twigs + 0.20 * dome + 0.15 * lump
+    return max(-1.0, (1.0 - edge) * radius), top, min(1.0, max(0.0, skin))
+
+
+@njit(cache=True)
+def crown_height(x: float, y: float, crown: FloatArray) -> float:
+    """Height of one crown's top above the ground at a place, 0 beside it."""
+    inside, top, _ = crown_shape(x, y, crown)
+    return top if inside > 0.0 else 0.0
 
 
 @njit(cache=True)
 def _raster(
     x0: float, y0: float, px: float, height: int, width: int, crowns: FloatArray
-) -> tuple[Float32Array, npt.NDArray[np.int32]]:
-    out = np.zeros((height, width), np.float32)
+) -> tuple[Float32Array, Float32Array, Float32Array, npt.NDArray[np.int32]]:
+    rim = np.full((height, width), -1.0, np.float32)
+    top = np.zeros((height, width), np.float32)
+    skin = np.zeros((height, width), np.float32)
     owner = np.full((height, width), -1, np.int32)
     for k in range(len(crowns)):
-        reach = 1.31 * crowns[k, 2]
+        reach = 1.45 * crowns[k, 2] + 0.3
         i0 = max(0, int(np.floor((crowns[k, 0] - reach - x0) / px)))
         i1 = min(width, int(np.ceil((crowns[k, 0] + reach - x0) / px)) + 1)
         j0 = max(0, int(np.floor((y0 - crowns[k, 1] - reach) / px)))
         j1 = min(height, int(np.ceil((y0 - crowns[k, 1] + reach) / px)) + 1)
         for j in range(j0, j1):
             for i in range(i0, i1):
-                h = crown_height(x0 + i * px, y0 - j * px, crowns[k])
-                if h > out[j, i]:
-                    out[j, i] = h
+                inside, h, s = crown_shape(x0 + i * px, y0 - j * px, crowns[k])
+                if inside <= -1.0:
+                    continue
+                # The higher crown hides the lower one; beside all of them the nearest rim counts.
+                if (inside > 0.0 and (rim[j, i] <= 0.0 or h > top[j, i])) or (
+                    inside <= 0.0 and rim[j, i] <= 0.0 and inside > rim[j, i]
+                ):
+                    rim[j, i] = max(inside, rim[j, i])
+                    top[j, i] = h
+                    skin[j, i] = s
                     owner[j, i] = k
-    return out, owner
+    return rim, top, skin, owner
 
 
-def crown_heights(window: Window, crowns: FloatArray) -> tuple[Float32Array, npt.NDArray[np.int32]]:
-    """Height above ground of the highest crown at each pixel centre, and which one (-1: none)."""
+@dataclass(frozen=True)
+class Canopy:
+    """Crowns on a window: `rim` metres inside the nearest crown's rim (negative beside it), `top`
+    height of its skin above the ground, `skin` openness, `owner` row of the crown or -1."""
+
+    rim: Float32Array
+    top: Float32Array
+    skin: Float32Array
+    owner: npt.NDArray[np.int32]
+
+    @property
+    def heights(self) -> Float32Array:
+        """Height above ground, 0 where there is no crown."""
+        return np.where(self.rim > 0.0, self.top, np.float32(0.0))
+
+
+def canopy(window: Window, crowns: FloatArray) -> Canopy:
+    """The crowns at each pixel centre of a window."""
     west, south, east, north = window.bounds_m
-    reach = 1.31 * crowns[:, 2]
+    reach = 1.45 * crowns[:, 2] + 0.3
     near = np.flatnonzero(
         (crowns[:, 0] > west - reach)
         & (crowns[:, 0] < east + reach)
         & (crowns[:, 1] > south - reach)
         & (crowns[:, 1] < north + reach)
     )
-    heights, owner = _raster(
+    rim, top, skin, owner = _raster(
         window.x_m(0), window.y_m(0), window.px_m, window.height, window.width, crowns[near]
     )
-    return heights, np.where(owner >= 0, near[owner] if len(near) else -1, -1).astype(np.int32)
+    owner = np.where(owner >= 0, near[owner] if len(near) else -1, -1).astype(np.int32)
+    return Canopy(rim, top, skin, owner)
 
 
 @njit(cache=True)
@@ -114,35 +153,49 @@ def heights_at(points: FloatArray, crowns: FloatArray) -> FloatArray:
 @njit(cache=True)
 def sunlight_through(
     heights: Float32Array, margin: int, step_x: float, step_y: float, rise: float, leak: float
-) -> Float32Array:
-    """Share of sunlight reaching each pixel's surface past what stands towards the sun.
+) -> tuple[Float32Array, Float32Array]:
+    """Share of sunlight reaching the ground and the tops of what stands on it.
 
     Args:
-        heights: (H, W) of object tops in metres above a common level.
+        heights: (H, W) of object tops in metres above the ground.
         margin: pixels left off at each side of the result; shadows from farther are not seen.
         step_x, step_y: pixels (columns, rows) towards the sun per step, at most 1 long.
         rise: metres that the ray climbs per step.
         leak: share of light that passes a crown.
     """
     rows, cols = heights.shape
-    out = np.ones((rows - 2 * margin, cols - 2 * margin), np.float32)
+    ground = np.ones((rows - 2 * margin, cols - 2 * margin), np.float32)
+    tops = np.ones((rows - 2 * margin, cols - 2 * margin), np.float32)
     top = heights.max()
-    for j in range(out.shape[0]):
-        for i in range(out.shape[1]):
-            x, y = float(i + margin), float(j + margin)
-            ray = heights[j + margin, i + margin] + 0.15
-            light = 1.0
-            for _ in range(margin):
-                x += step_x
-                y += step_y
-                ray += rise
-                if ray >= top:
-                    break
-                k, m = int(y + 0.5), int(x + 0.5)
-                if heights[k, m] > ray:
-                    light -= 0.34
-                    if light <= leak:
-                        light = leak
-                        break
-            out[j, i] = light
-    return out
+    for j in range(ground.shape[0]):
+        for i in range(ground.shape[1]):
+            own = heights[j + margin, i + margin]
+            ground[j, i] = _towards_sun(
+                heights, i + margin, j + margin, 0.1, top, margin, step_x, step_y, rise, leak
+            )
+            tops[j, i] = ground[j, i]
+            if own > 0.0:
+                tops[j, i] = _towards_sun(
+                    heights, i + margin, j + margin, own + 0.15, top, margin, step_x, step_y, rise,
+                    leak,
+                )  # fmt: skip
+    return ground, tops
+
+
+@njit(cache=True, inline="always")
+def _towards_sun(
+    heights: Float32Array, col: int, row: int, start: float, top: float, steps: int,
+    step_x: float, step_y: float, rise: float, leak: float,
+) -> float:  # fmt: skip
+    x, y, ray, light = float(col), float(row), start, 1.0
+    for _ in range(steps):
+        x += step_x
+        y += step_y
+        ray += rise
+        if ray >= top:
+            break
+        if heights[int(y + 0.5), int(x + 0.5)] > ray:
+            light -= 0.34
+            if light <= leak:
+                return leak
+    return light

@@ -226,7 +226,7 @@ def _speckles(spec: SceneSpec, palette: Palette) -> tuple[Speckle, ...]:
         kinds.append(Speckle(rate(0.3, 8.0), 0.012, colour=flower, clump=1.8))
     if chance.uniform() < 0.5:
         kinds.append(
-            Speckle(rate(0.002, 0.03), 0.06, colour=(0.62, 0.63, 0.66), clump=0.8)
+            Speckle(rate(0.002, 0.03), 0.022, colour=(0.62, 0.63, 0.66), clump=0.8)
         )  # litter that people leave
     return tuple(kinds)
 

@@ -68,6 +68,7 @@ class Palette:
     vegetables: tuple[Material, ...]
     contrast: float
     bare_frac: float
+    bare_soft: float
     dry_frac: float
     lush_frac: float
     snow_frac: float
@@ -119,11 +120,11 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
     leaves = tuple(
         Material(
             (
-                leaf_green * gain * (leaf_red + (0.55 if season is Season.DRY and bare else 0.0)),
+                leaf_green * gain * (leaf_red + (0.35 if season is Season.DRY and bare else 0.0)),
                 leaf_green * gain,
                 leaf_green * gain * 0.5,
             ),
-            texture(0.10, 0.10, 0.03),
+            (0.08 + 0.03 * contrast, 0.12 + 0.02 * contrast, 0.03),
             (0.8, 0.0, -0.3),
             (0.06, 0.03),
         )
@@ -146,7 +147,7 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
         dark_concrete=Material(
             vary((0.17, 0.165, 0.15)), (0.06, 0.09, 0.12), (0.5, 0.1, -0.5), (0.02, 0.03)
         ),
-        soil=Material(soil, texture(0.055, 0.05, 0.10), (0.4, 0.05, -0.5), (0.02, 0.05)),
+        soil=Material(soil, texture(0.065, 0.055, 0.10), (0.4, 0.05, -0.5), (0.02, 0.05)),
         worn=Material(
             (soil[0] * 1.1, soil[1] * 1.1, soil[2] * 1.1), texture(0.05, 0.045, 0.06),
             (0.4, 0.05, -0.5), (0.02, 0.04),
@@ -177,6 +178,7 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
             Material((0.09, 0.11, 0.035), texture(0.12, 0.12, 0.05), tint, (0.04, 0.04)),
         ),
         contrast=contrast,
+        bare_soft=float(chance.uniform(0.4, 1.4)),
         bare_frac=float(chance.beta(1.2, 7.0)) + (0.06 if season is Season.DRY else 0.0),
         dry_frac=float(chance.beta(1.5, 4.0)) + (0.45 if bleached else 0.0),
         lush_frac=float(chance.beta(1.5, 5.0)) * (0.3 if season is Season.DRY else 1.0),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from scenes.crowns import crown_heights, sunlight_through
+from scenes.crowns import canopy, sunlight_through
 from scenes.develop import average, blur, develop
 from scenes.grid import Window
 from scenes.layout import Layout
@@ -26,6 +26,7 @@ Paint = Callable[[Float32Array, Material], None]
 
 _FIELD_PX_M = 0.5  # smooth fields of distance are computed this coarsely and interpolated
 _HEIGHT_PX_M = 0.1
+_LEAF_PX_M = 0.05
 _HALO_PX = 4  # of the optical blur
 _FINEST_PX_M = 0.0201  # coarser pictures are drawn this finely and averaged
 
@@ -88,8 +89,7 @@ class Renderer:
 
     def surface(self, window: Window) -> Float32Array:
         """The highest surface in metres above the sea, (height, width)."""
-        objects, _ = crown_heights(window, self.layout.crowns)
-        return self.ground(window) + objects
+        return self.ground(window) + canopy(window, self.layout.crowns).heights
 
     def _radiance(self, window: Window) -> Float32Array:
         layout, seed = self.layout, self.seed
@@ -115,14 +115,14 @@ class Renderer:
             scatter(albedo, window, whole, kind, seed + 5000 * (k + 1))
         for stroke in layout.strokes:
             paint_stroke(albedo, window, texture, stroke)
-        sun = self._sunlight(window)
+        sun, tops = self._sunlight(window)
         near = self._near(window)
         x0, y0, px_m = window.x_m(0), window.y_m(0), window.px_m
         elements = np.ascontiguousarray(self.uprights[near])
         shade_elements(sun, x0, y0, px_m, elements, np.ascontiguousarray(self.shadow[near]))
         paint_elements(albedo, sun, x0, y0, px_m, elements, np.ascontiguousarray(self.lean[near]))
         sky = np.ones(shape, np.float32)
-        self._crowns(window, texture, paint, sun, sky)
+        self._crowns(window, texture, paint, sun, tops, sky)
         direct = layout.sun.direct_frac
         # Sunlight is warmer and skylight bluer than their mixture, to which cameras balance.
         sunlight = np.array([1.0 + 0.14 * (1 - direct), 1.0, 1.0 - 0.22 * (1 - direct)]) * direct
@@ -147,9 +147,9 @@ class Renderer:
             if outside is not None:
                 paint(_ramp(away + 0.3 * rough + 0.5 * texture[2], 0.3, 0.9), outside)
         patches = (
-            (palette.dry, palette.dry_frac, texture[4], texture[2], 0.9, 0.9),
-            (palette.lush, palette.lush_frac, texture[4], -texture[2], 0.7, 0.8),
-            (palette.soil, palette.bare_frac, -texture[4], texture[2], 0.45, 0.95),
+            (palette.dry, palette.dry_frac, texture[4], texture[2], 1.1, 0.85),
+            (palette.lush, palette.lush_frac, texture[4], -texture[2], 0.9, 0.75),
+            (palette.soil, palette.bare_frac, -texture[4], texture[2], palette.bare_soft, 0.92),
         )
         for material, frac, one, other, soft, most in patches:
             if frac > 0.005:
@@ -157,8 +157,8 @@ class Renderer:
                 start = _quantile(1.0 - min(frac, 0.95))
                 paint(_ramp(level, start - soft / 2, start + soft / 2) * np.float32(most), material)
 
-    def _sunlight(self, window: Window) -> Float32Array:
-        """Share of direct sunlight at every pixel on the ground."""
+    def _sunlight(self, window: Window) -> tuple[Float32Array, Float32Array]:
+        """Share of direct sunlight at every pixel on the ground, and on the tops of crowns."""
         layout = self.layout
         sun = layout.sun
         coarse = window.coarse(_HEIGHT_PX_M, 0.0)
@@ -167,46 +167,48 @@ class Renderer:
         reach = math.hypot(shadow_x, shadow_y)
         top_m = float(layout.crowns[:, 3].max()) if len(layout.crowns) else 0.0
         margin = int(top_m * reach / _HEIGHT_PX_M) + 2
-        objects, _ = crown_heights(coarse.grown(margin), layout.crowns)
-        if objects.any():
-            light = light * sunlight_through(
-                objects, margin, -shadow_x / reach, shadow_y / reach, _HEIGHT_PX_M / reach, 0.05
-            )
-        return to_window(light.astype(np.float32), coarse, window)
+        objects = canopy(coarse.grown(margin), layout.crowns).heights
+        if not objects.any():
+            on_ground = to_window(light.astype(np.float32), coarse, window)
+            return on_ground, on_ground
+        ground, tops = sunlight_through(
+            objects, margin, -shadow_x / reach, shadow_y / reach, _HEIGHT_PX_M / reach, 0.05
+        )
+        return (
+            to_window((light * ground).astype(np.float32), coarse, window),
+            to_window(tops, coarse, window),
+        )
 
     def _crowns(
         self, window: Window, texture: Float32Array, paint: Paint, sun: Float32Array,
-        sky: Float32Array,
+        tops: Float32Array, sky: Float32Array,
     ) -> None:  # fmt: skip
         layout = self.layout
-        coarse = window.coarse(_HEIGHT_PX_M, 0.0)
-        heights, owner = crown_heights(coarse.grown(1), layout.crowns)
-        if not heights.any():
+        coarse = window.coarse(_LEAF_PX_M, 0.0)
+        crowns = canopy(coarse.grown(1), layout.crowns)
+        if crowns.rim.max() <= -0.9:
             return
-        step = np.float32(2.0 * _HEIGHT_PX_M)
-        east = (heights[1:-1, 2:] - heights[1:-1, :-2]) / step
-        north = (heights[:-2, 1:-1] - heights[2:, 1:-1]) / step
-        # Leaves scatter light: the slope of the crown's skin counts for a third.
+        step = np.float32(2.0 * _LEAF_PX_M)
+        east = (crowns.top[1:-1, 2:] - crowns.top[1:-1, :-2]) / step
+        north = (crowns.top[:-2, 1:-1] - crowns.top[2:, 1:-1]) / step
+        # Leaves scatter light: the slope of the crown's skin counts for less than half.
         facing = lit(
-            0.35 * np.clip(east, -3, 3), 0.35 * np.clip(north, -3, 3),
+            0.4 * np.clip(east, -3, 3), 0.4 * np.clip(north, -3, 3),
             layout.sun.azimuth_deg, layout.sun.elevation_deg,
         )  # fmt: skip
-        heights, owner = heights[1:-1, 1:-1], owner[1:-1, 1:-1]
-        tall = np.where(owner >= 0, layout.crowns[owner, 3], 1.0).astype(np.float32)
-        depth = np.clip(heights / tall, 0.0, 1.0)
-        height = to_window(heights, coarse, window)
-        alpha = _ramp(height + 0.12 * texture[0] + 0.06 * texture[1], 0.22, 0.42)
-        alpha *= height > 0.0
+        rim = to_window(crowns.rim[1:-1, 1:-1], coarse, window)
+        alpha = _ramp(rim + 0.07 * texture[0] + 0.04 * texture[1], 0.0, 0.07)
+        owner = crowns.owner[1:-1, 1:-1]
         kinds = np.where(owner >= 0, layout.crowns[owner, 4].astype(np.int64) % 4, -1)
         for k, leaves in enumerate(layout.palette.leaves):
             mine = (kinds == k).astype(np.float32)
             if mine.any():
                 paint(alpha * to_window(mine, coarse, window), leaves)
         bright = to_window(np.minimum(facing, 1.9).astype(np.float32), coarse, window)
-        hollow = to_window((0.25 + 0.85 * depth**2).astype(np.float32), coarse, window)
-        shadow = np.minimum(1.0, sun + 0.25)
-        sun += alpha * (bright * hollow * shadow - sun)
-        sky += alpha * (0.85 * hollow - sky)
+        skin = to_window(crowns.skin[1:-1, 1:-1], coarse, window)
+        hollow = 0.12 + 1.15 * skin * skin
+        sun += alpha * (bright * (0.35 + hollow) * np.minimum(1.0, tops + 0.2) - sun)
+        sky += alpha * (hollow + 0.15 - sky)
 
     def _field(self, line: Line, window: Window, reach_m: float) -> Float32Array | None:
         coarse = window.coarse(_FIELD_PX_M, 0.0)

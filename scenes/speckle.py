@@ -53,6 +53,18 @@ def scatter(
     )  # fmt: skip
 
 
+@njit(cache=True, inline="always")
+def _wave(cx: int, cy: int, cells: float, seed: int) -> float:
+    """Smooth noise in about [-1, 1]."""
+    u, v = cx / cells, cy / cells
+    k, m = int(np.floor(u)), int(np.floor(v))
+    f, g = u - k, v - m
+    f, g = f * f * (3.0 - 2.0 * f), g * g * (3.0 - 2.0 * g)
+    a = hash_unit(k, m, seed) * (1 - f) + hash_unit(k + 1, m, seed) * f
+    b = hash_unit(k, m + 1, seed) * (1 - f) + hash_unit(k + 1, m + 1, seed) * f
+    return a * (1 - g) + b * g
+
+
 @njit(cache=True)
 def _scatter(
     albedo: Float32Array,
@@ -74,9 +86,7 @@ def _scatter(
         for cx in range(cells[0], cells[2]):
             mean = per_cell
             if clump > 0.0:
-                big = hash_unit(cx // 6, cy // 6, seed + 77) + hash_unit(
-                    cx // 2, cy // 2, seed + 78
-                )
+                big = _wave(cx, cy, 7.0, seed + 77) + 0.7 * _wave(cx, cy, 2.5, seed + 78)
                 mean *= np.exp(clump * (1.2 * big - 0.5))
             count = int(mean + 0.5 + 0.5 * hash_unit(cx, cy, seed))
             for k in range(min(count, 60)):

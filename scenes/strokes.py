@@ -131,7 +131,7 @@ def _paint(
             s = (station[row, col] * (1 - f) + station[row, col + 1] * f) * (1 - g) + (
                 station[row + 1, col] * (1 - f) + station[row + 1, col + 1] * f
             ) * g
-            if s <= 0.0 or s >= length:
+            if s <= 0.001 or s >= length - 0.001:
                 continue
             if pair > 0.0:
                 t = abs(t) - pair
