@@ -15,6 +15,7 @@ from corridor import FencewalkError
 
 COMMANDS: dict[str, str] = {
     "plan": "fencewalk.commands.plan:plan",
+    "check": "fencewalk.commands.check:check",
     "inspect": "fencewalk.commands.inspect:inspect",
     "orthophoto": "fencewalk.commands.orthophoto:orthophoto",
     "analyze": "fencewalk.commands.analyze:analyze",

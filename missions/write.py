@@ -20,7 +20,12 @@ from missions.planner import SurveyPlan
 from missions.sorties import PlannedSortie
 
 
-def write_plan(folder: str | Path, plan: SurveyPlan, inputs: dict[str, Path]) -> dict[str, Any]:
+def write_plan(
+    folder: str | Path,
+    plan: SurveyPlan,
+    inputs: dict[str, Path],
+    boundary_options: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Writes everything into a folder that appears whole; returns plan.json's content.
 
     A folder that is there already is replaced if it holds a plan.json, and is not touched
@@ -28,12 +33,13 @@ def write_plan(folder: str | Path, plan: SurveyPlan, inputs: dict[str, Path]) ->
 
     Args:
         inputs: role (`boundaries`, `config`, `dem`) to file.
+        boundary_options: keyword arguments that the boundaries were read with.
 
     Raises:
         InputError: if the folder holds something that is no plan.
     """
     sorties = [_sortie(plan, number, made) for number, made in enumerate(plan.sorties, start=1)]
-    document = plan_document(plan, sorties, inputs)
+    document = plan_document(plan, sorties, inputs, boundary_options or {})
     with atomic_path(folder) as partial:
         partial.mkdir(parents=True)
         for sortie in sorties:
@@ -154,7 +160,10 @@ def _details(
 
 
 def plan_document(
-    plan: SurveyPlan, sorties: list[Sortie], inputs: dict[str, Path]
+    plan: SurveyPlan,
+    sorties: list[Sortie],
+    inputs: dict[str, Path],
+    boundary_options: dict[str, Any],
 ) -> dict[str, Any]:
     """The content of plan.json."""
     survey = plan.survey
@@ -166,6 +175,7 @@ def plan_document(
             {"role": role, "path": str(path.resolve()), "sha256": sha256_of(path)}
             for role, path in inputs.items()
         ],
+        "boundary_options": boundary_options,
         "vertical": {
             "dem_reference": survey.dem.vertical_reference,
             "geoid_undulation_m": survey.dem.geoid_undulation_m,

@@ -119,7 +119,7 @@ def plan(
         inputs["config"] = config
     with progress_bar("plan") as report:
         made = plan_survey(lines, survey, dem, source=str(config or "options"), progress=report)
-        document = write_plan(out, made, inputs)
+        document = write_plan(out, made, inputs, {"datum": datum})
     summary = document["summary"]
     if as_json:
         print_json({"out": str(out), **summary, "notes": document["notes"]})

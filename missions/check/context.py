@@ -1,0 +1,113 @@
+"""What every rule of a check may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import shapely
+
+from corridor import Boundary, LocalFrame, Track, format_station
+from corridor.values import FloatArray
+from missions.check.path import Flight, flight_of
+from missions.check.surface import Surface
+from missions.mission import Sortie
+from missions.plan_files import PlanFiles
+from missions.survey import Survey
+
+
+@dataclass(frozen=True)
+class PlanContext:
+    """A plan's files and inputs, opened for checking."""
+
+    files: PlanFiles
+    survey: Survey
+    boundaries: Sequence[Boundary]
+    surface: Surface
+    frame: LocalFrame
+
+    @cached_property
+    def tracks(self) -> list[tuple[Boundary, Track]]:
+        """Every part of every boundary in the frame."""
+        return [
+            (boundary, Track.of(boundary, part, self.frame))
+            for boundary in self.boundaries
+            for part in range(len(boundary.parts))
+        ]
+
+    @cached_property
+    def _tree(self) -> tuple[shapely.STRtree, list[int]]:
+        # Pieces of lines, so that the nearest is found without walking whole routes.
+        pieces: list[shapely.LineString] = []
+        owner: list[int] = []
+        for number, (_, track) in enumerate(self.tracks):
+            for start in range(0, len(track.xy) - 1, 20):
+                pieces.append(shapely.LineString(track.xy[start : start + 21]))
+                owner.append(number)
+        return shapely.STRtree(pieces), owner
+
+    def station_of(self, lonlat: FloatArray) -> str:
+        """The nearest place on a boundary, for people."""
+        xy = self.frame.to_xy(lonlat)[0]
+        tree, owner = self._tree
+        boundary, track = self.tracks[owner[int(tree.nearest(shapely.Point(xy)))]]
+        chainage, _ = track.locate(xy)
+        return f"{boundary.route} {boundary.side.value} {format_station(max(0.0, chainage[0]))}"
+
+
+@dataclass(frozen=True)
+class SortieContext:
+    """One sortie of the plan, its flight and the ground under it."""
+
+    plan: PlanContext
+    sortie: Sortie
+    step_m: float
+
+    @cached_property
+    def flight(self) -> Flight:
+        """What the written items make the vehicle do."""
+        return flight_of(self.sortie.mission)
+
+    @cached_property
+    def home_ground_m(self) -> float:
+        """The ground at home, read from the elevations."""
+        home = self.sortie.mission.home
+        return float(self.plan.surface.at(np.array([[home.lon_deg, home.lat_deg]])).bilinear_m[0])
+
+    @cached_property
+    def samples(self) -> FloatArray:
+        """(N, 3) points along the flight, heights in the elevations' reference."""
+        parts = [leg.sample(self.step_m) for leg in self.flight.legs]
+        return self._in_dem(np.concatenate(parts)) if parts else np.empty((0, 3))
+
+    @cached_property
+    def sample_legs(self) -> np.ndarray:
+        """(N,) index of the leg of each sample."""
+        counts = [len(leg.sample(self.step_m)) for leg in self.flight.legs]
+        return np.repeat(np.arange(len(counts)), counts)
+
+    def _in_dem(self, points: FloatArray) -> FloatArray:
+        lifted = points.copy()
+        lifted[:, 2] += self.home_ground_m
+        return lifted
+
+    @cached_property
+    def points(self) -> FloatArray:
+        """(K, 3) ends of legs, heights in the elevations' reference."""
+        return self._in_dem(self.flight.points)
+
+    @cached_property
+    def home_distance_m(self) -> FloatArray:
+        """(N,) distance over ground of each sample from home."""
+        xy = self.plan.frame.to_xy(self.samples[:, :2])
+        home = self.plan.frame.to_xy([[self.flight.home.lon_deg, self.flight.home.lat_deg]])
+        return np.asarray(np.hypot(*(xy - home).T))
+
+    def parameter(self, *names: str) -> float | None:
+        """A recommended parameter's value under any of its names, in the old name's unit."""
+        for parameter in self.sortie.parameters:
+            if parameter.name in names:
+                return parameter.value
+        return None

@@ -1,0 +1,175 @@
+"""Rules about pictures: taken anew from the written items, projected anew onto the fence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from corridor.values import FloatArray
+from missions.check.context import PlanContext, SortieContext
+from missions.check.findings import CheckFinding, Level
+from missions.check.path import pictures_of
+
+_SLACK_M = 1.0
+_REPORTED = 40
+
+
+def intervals(context: SortieContext) -> Iterator[CheckFinding]:
+    """The camera is fast enough, and the picture sharp enough, at each lane's speed."""
+    camera, capture = context.plan.survey.camera, context.plan.survey.capture
+    for leg in context.flight.legs:
+        if leg.trigger_m <= 0 or not leg.speed_m_s:
+            continue
+        if leg.trigger_m / leg.speed_m_s < camera.min_interval_s - 0.01:
+            yield CheckFinding(
+                Level.BLOCKING, "interval",
+                f"a picture every {leg.trigger_m / leg.speed_m_s:.2f} s on the way to item "
+                f"{leg.sequence}, the camera needs {camera.min_interval_s} s",
+                context.sortie.sortie_id,
+            )  # fmt: skip
+            return
+        smear_m = leg.speed_m_s * camera.exposure_s
+        gsd_m = max(
+            float(target["gsd_m"]) for target in context.plan.files.document["targets"].values()
+        )
+        if smear_m > capture.blur_limit_px * gsd_m * 1.25:
+            yield CheckFinding(
+                Level.WARNING, "blur",
+                f"{smear_m * 1000:.1f} mm of motion during exposure on the way to item "
+                f"{leg.sequence}, {capture.blur_limit_px * gsd_m * 1000:.1f} mm allowed",
+                context.sortie.sortie_id,
+            )  # fmt: skip
+            return
+
+
+def coverage(plan: PlanContext, sorties: Sequence[SortieContext]) -> Iterator[CheckFinding]:
+    """The coverage stated adds up, and the written missions really give it."""
+    rows: list[Mapping[str, Any]] = list(plan.files.document["coverage"])
+    modes = list(plan.files.document["targets"])
+    yield from _sums(plan, rows, modes)
+    shots = [pictures_of(context.flight) for context in sorties]
+    lifted = []
+    for (points, aims), context in zip(shots, sorties, strict=True):
+        if len(points):
+            up = points.copy()
+            up[:, 2] += context.home_ground_m
+            lifted.append(np.column_stack([plan.frame.to_xy(up[:, :2]), up[:, 2], aims]))
+    table = np.concatenate(lifted) if lifted else np.empty((0, 5))
+    for mode in modes:
+        steep = table[:, 4] < -80.0
+        mine = table[steep] if mode == "nadir" else table[~steep]
+        for boundary, track in plan.tracks:
+            low, high = track.chainage_m[0], track.chainage_m[-1]
+            stated = [
+                row for row in rows
+                if row["mode"] == mode and row["route"] == boundary.route
+                and row["side"] == boundary.side.value and row["state"] == "covered"
+                and row["chainage_end_m"] > low and row["chainage_start_m"] < high
+            ]  # fmt: skip
+            if not stated:
+                continue
+            chainage = np.concatenate([
+                np.arange(max(row["chainage_start_m"], low) + 0.5,
+                          min(row["chainage_end_m"], high), 1.0) for row in stated
+            ])  # fmt: skip
+            views = views_of(plan, mode, mine, track.at(chainage), track.direction_at(chainage),
+                             boundary.fence_height_m)  # fmt: skip
+            missing = views < plan.survey.capture.min_views
+            if missing.sum() > _SLACK_M + 0.002 * len(chainage):
+                first = float(chainage[missing][0])
+                yield CheckFinding(
+                    Level.BLOCKING, "coverage",
+                    f"{int(missing.sum())} m stated as covered ({mode}) have fewer than "
+                    f"{plan.survey.capture.min_views} usable pictures in the written missions",
+                    station=plan.station_of(plan.frame.to_lonlat(track.at(first))),
+                    numbers={"metres": float(missing.sum())},
+                )  # fmt: skip
+
+
+def _sums(
+    plan: PlanContext, rows: Sequence[Mapping[str, Any]], modes: Sequence[str]
+) -> Iterator[CheckFinding]:
+    for mode in modes:
+        for boundary in plan.boundaries:
+            mine = [
+                row for row in rows
+                if (row["mode"], row["route"], row["side"])
+                == (mode, boundary.route, boundary.side.value)
+            ]  # fmt: skip
+            total = math.fsum(row["length_m"] for row in mine)
+            if abs(total - boundary.length_m) > 0.01 + 0.0001 * len(mine):
+                yield CheckFinding(
+                    Level.BLOCKING, "coverage-sum",
+                    f"coverage ({mode}) of {boundary.route} {boundary.side.value} adds up to "
+                    f"{total:.2f} m, the boundary is {boundary.length_m:.2f} m long",
+                    numbers={"sum_m": total, "length_m": boundary.length_m},
+                )  # fmt: skip
+    uncovered = [row for row in rows if row["state"] == "uncovered"]
+    uncovered.sort(key=lambda row: -row["length_m"])
+    for row in uncovered[:_REPORTED]:
+        yield CheckFinding(
+            Level.WARNING, "uncovered",
+            f"{row['length_m']:.0f} m uncovered ({row['mode']}): {row['reason']}",
+            station=f"{row['route']} {row['side']} K{int(row['chainage_start_m'] // 1000)}"
+            f"+{int(row['chainage_start_m'] % 1000):03d}",
+            numbers={"metres": row["length_m"]},
+        )  # fmt: skip
+    if len(uncovered) > _REPORTED:
+        rest = math.fsum(row["length_m"] for row in uncovered[_REPORTED:])
+        yield CheckFinding(
+            Level.WARNING,
+            "uncovered",
+            f"{len(uncovered) - _REPORTED} more uncovered stretches, {rest:.0f} m together",
+        )
+
+
+def views_of(
+    plan: PlanContext,
+    mode: str,
+    pictures: FloatArray,
+    foot: FloatArray,
+    along: FloatArray,
+    fence_height_m: float,
+) -> np.ndarray:
+    """How many pictures (x, y, z, yaw, pitch) show each place (N,) of the fence well enough."""
+    count = np.zeros(len(foot), dtype=np.int64)
+    if not len(pictures):
+        return count
+    camera, capture = plan.survey.camera, plan.survey.capture
+    target = plan.files.document["targets"][mode]
+    limit_m = float(target["gsd_m"]) * (1 + capture.gsd_slack_frac) * 1.002
+    pixel_mm = max(camera.sensor_width_mm / camera.image_width_px,
+                   camera.sensor_height_mm / camera.image_height_px)  # fmt: skip
+    far_m = limit_m * camera.focal_length_mm / pixel_mm
+    # Half a degree of the margin is given back: written positions and angles are rounded.
+    margin = max(0.0, capture.attitude_margin_deg - 0.5)
+    half_w = math.degrees(math.atan(camera.sensor_width_mm / 2 / camera.focal_length_mm)) - margin
+    half_h = math.degrees(math.atan(camera.sensor_height_mm / 2 / camera.focal_length_mm)) - margin
+    tree = cKDTree(pictures[:, :2])
+    reach_m = far_m * (1.0 + math.tan(math.radians(max(half_w, half_h))))
+    ground = plan.surface.at(plan.frame.to_lonlat(foot)).bilinear_m
+    for start in range(0, len(foot), 20_000):
+        block = slice(start, start + 20_000)
+        _, near = tree.query(foot[block], k=min(60, len(pictures)), distance_upper_bound=reach_m)
+        near = near.reshape(len(foot[block]), -1)
+        row, column = np.nonzero(near < len(pictures))
+        shot = pictures[near[row, column]]
+        ok = np.ones(len(row), dtype=bool)
+        for up in (0.0,) if mode == "nadir" else (0.0, fence_height_m):
+            d = np.column_stack([foot[block][row], ground[block][row] + up]) - shot[:, :3]
+            bearing = np.degrees(np.arctan2(d[:, 0], d[:, 1])) - shot[:, 3]
+            flat = np.hypot(d[:, 0], d[:, 1])
+            forward, right = flat * np.cos(np.radians(bearing)), flat * np.sin(np.radians(bearing))
+            tilt = np.radians(shot[:, 4])
+            depth = forward * np.cos(tilt) + d[:, 2] * np.sin(tilt)
+            high = -forward * np.sin(tilt) + d[:, 2] * np.cos(tilt)
+            ok &= depth > 0
+            ok &= np.degrees(np.arctan2(np.abs(right), np.maximum(depth, 1e-9))) <= half_w
+            ok &= np.degrees(np.arctan2(np.abs(high), np.maximum(depth, 1e-9))) <= half_h
+            ok &= depth * pixel_mm / camera.focal_length_mm <= limit_m
+        count[block] = np.bincount(row[ok], minlength=len(foot[block]))
+    return count
