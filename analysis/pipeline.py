@@ -408,9 +408,10 @@ def _key(inputs: tuple[tuple[str, str], ...], sources: Sources, spec: AnalyzeSpe
     digest = hashlib.sha256(version("fencewalk").encode())
     digest.update(json.dumps([inputs, asdict(spec)], sort_keys=True).encode())
     for boundary in sources.boundaries:
-        for part in boundary.parts:
-            digest.update(part.tobytes())
-        facts = replace(boundary, parts=(np.zeros((2, 2)),) * len(boundary.parts))
+        for values in (*boundary.parts, *boundary.posted_m):
+            digest.update(values.tobytes())
+        flat = (np.zeros((2, 2)),) * len(boundary.parts)
+        facts = replace(boundary, parts=flat, posted_m=())
         digest.update(repr(facts).encode())
     if sources.area is not None:
         digest.update(shapely.to_wkb(sources.area))
