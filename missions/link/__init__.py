@@ -1,0 +1,1 @@
+"""The link to the vehicle: upload that cannot be silently wrong, download, parameters."""

@@ -1,0 +1,335 @@
+"""The upload that cannot be silently wrong: clear, send, read back, compare, or take back."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from corridor import FencewalkError, LonLat, Progress, silent, write_json
+from corridor.values import WGS84
+from missions.link.connection import Link, LinkError
+from missions.link.parameters import ParameterResult, apply_parameters
+from missions.link.rules import FENCE, MISSION, RALLY, TYPE_NAMES, Difference, WireItem, differences
+from missions.link.transfer import Timing, clear_items, download_items, upload_items
+from missions.mission import Sortie
+
+MUST_NOT_ARM = "THE AIRCRAFT MUST NOT BE ARMED"
+START_TOLERANCE_M = 30.0
+"""How far from the sortie's start the vehicle may stand: a lay-by's length, and GPS error."""
+ORDER = (MISSION, FENCE, RALLY)
+RECORD_VERSION = 1
+
+
+class UploadRefusedError(FencewalkError):
+    """The vehicle is not in a state to be given this sortie; nothing was changed on board."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class OnBoard:
+    """What one of the three lists on the vehicle is known to be.
+
+    Attributes:
+        state: `verified`, `empty`, `different`, `old`, `mixed` or `unknown`.
+        count: number of items read, or None where it could not be read.
+    """
+
+    state: str
+    count: int | None
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True)
+class UploadResult:
+    """How an upload ended.
+
+    Attributes:
+        sortie_id: which sortie.
+        verified: all three lists were read back and are what was sent.
+        message: one sentence for the pilot.
+        lists: by mission type.
+        parameters: what became of the recommended ones.
+        vehicle: what the vehicle says it is.
+        forced: the reason given for overriding a check, or "".
+        checksums: SHA-256 of each list as sent, by name.
+    """
+
+    sortie_id: str
+    verified: bool
+    message: str
+    lists: Mapping[int, OnBoard]
+    parameters: tuple[ParameterResult, ...] = ()
+    vehicle: Mapping[str, Any] = field(default_factory=dict)
+    forced: str = ""
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    address: str = ""
+
+    @property
+    def differences(self) -> list[Difference]:
+        """All differences found."""
+        return [d for mission_type in ORDER for d in self._of(mission_type)]
+
+    def _of(self, mission_type: int) -> Sequence[Difference]:
+        state = self.lists.get(mission_type)
+        return state.differences if state is not None else ()
+
+    @property
+    def parameters_agree(self) -> bool:
+        """Whether every recommended parameter is on board."""
+        return all(p.agrees for p in self.parameters)
+
+    def document(self) -> dict[str, Any]:
+        """The upload record as it is written."""
+        return {
+            "version": RECORD_VERSION,
+            "time_utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "sortie_id": self.sortie_id,
+            "address": self.address,
+            "verified": self.verified,
+            "message": self.message,
+            "forced": self.forced,
+            "vehicle": dict(self.vehicle),
+            "checksums": dict(self.checksums),
+            "on_board": {
+                TYPE_NAMES[kind]: {
+                    "state": state.state,
+                    "count": state.count,
+                    "differences": [str(d) for d in state.differences],
+                }
+                for kind, state in self.lists.items()
+            },
+            "parameters": [
+                {
+                    "name": p.name,
+                    "recommended": p.wanted,
+                    "before": p.before,
+                    "on_board": p.after,
+                    "agrees": p.agrees,
+                    "reason": p.reason,
+                }
+                for p in self.parameters
+            ],
+        }
+
+    def write(self, path: Path) -> None:
+        """Writes the upload record."""
+        write_json(path, self.document())
+
+
+def wire_lists(sortie: Sortie) -> dict[int, list[WireItem]]:
+    """The three lists of a sortie as they travel, by mission type."""
+    return {
+        MISSION: [WireItem.of(item) for item in sortie.mission.all_items],
+        FENCE: [WireItem.of(item) for item in sortie.geofence.items],
+        RALLY: [WireItem.of(point.item) for point in sortie.rally],
+    }
+
+
+def checksum(items: Sequence[WireItem]) -> str:
+    """SHA-256 over the items as they travel."""
+    digest = hashlib.sha256()
+    for i in items:
+        digest.update(
+            struct.pack("<HBffffiif", i.command, i.frame, i.p1, i.p2, i.p3, i.p4, i.x, i.y, i.z)
+        )
+    return digest.hexdigest()
+
+
+def describe_vehicle(link: Link, wait_s: float = 1.0) -> dict[str, Any]:
+    """What the vehicle says it is: versions, and whether it is the stand-in."""
+    described: dict[str, Any] = {"system": link.system, "type": link.heartbeat.type}
+    for _ in range(4):
+        link.send("command_long", link.system, link.component, 512, 0, 148.0, 0, 0, 0, 0, 0, 0)
+        message = link.wait_for("AUTOPILOT_VERSION", wait_s)
+        if message is not None:
+            v = message.flight_sw_version
+            described["version"] = f"{v >> 24 & 255}.{v >> 16 & 255}.{v >> 8 & 255}"
+            custom = bytes(message.flight_custom_version)
+            described["build"] = custom.rstrip(b"\0").decode("ascii", errors="replace")
+            described["is_stand_in"] = custom == b"STAND-IN"
+            break
+    return described
+
+
+def check_ready(
+    link: Link, start: LonLat, wait_s: float = 6.0, tolerance_m: float = START_TOLERANCE_M
+) -> list[str]:
+    """Why the vehicle should not be given a sortie that starts at `start`; empty if nothing is.
+
+    Args:
+        link: to the vehicle.
+        start: where the sortie starts.
+        wait_s: how long to wait for the position.
+        tolerance_m: how far from it the vehicle may stand.
+    """
+    reasons = []
+    if link.armed:
+        reasons.append("the vehicle is armed")
+    position = _position(link, wait_s)
+    if position is None:
+        reasons.append("the vehicle does not report a position")
+    else:
+        _, _, away_m = WGS84.inv(start.lon_deg, start.lat_deg, position.lon_deg, position.lat_deg)
+        if away_m > tolerance_m:
+            reasons.append(
+                f"the vehicle stands {away_m:.0f} m from the sortie's start"
+                f" ({start.lat_deg:.6f}, {start.lon_deg:.6f}); at most {tolerance_m:.0f} m"
+                " is allowed"
+            )
+    return reasons
+
+
+def _position(link: Link, wait_s: float) -> LonLat | None:
+    for _ in range(4):
+        # Asks for the position once, and for a stream of it from autopilots that know only that.
+        link.send("command_long", link.system, link.component, 512, 0, 33.0, 0, 0, 0, 0, 0, 0)
+        message = link.wait_for(
+            "GLOBAL_POSITION_INT", wait_s / 4, lambda m: m.lat != 0 or m.lon != 0
+        )
+        if message is not None:
+            return LonLat(message.lon / 1e7, message.lat / 1e7)
+        link.send("request_data_stream", link.system, link.component, 6, 1, 1)
+    return None
+
+
+def upload_sortie(
+    link: Link,
+    sortie: Sortie,
+    *,
+    force: str = "",
+    audit: bool = False,
+    timing: Timing | None = None,
+    progress: Progress = silent,
+    ready_wait_s: float = 6.0,
+) -> UploadResult:
+    """Gives a sortie to the vehicle, reads it back and compares.
+
+    Args:
+        link: to the vehicle, whose heartbeat has been heard.
+        sortie: what to load.
+        force: a reason to go on although a check speaks against it; kept in the record.
+        audit: only compare the recommended parameters, do not set them.
+        timing: of the transfers.
+        progress: told of each list.
+        ready_wait_s: how long to wait for the vehicle's position.
+
+    Returns:
+        The result; `verified` is True only if every list was read back equal. After any failure
+        the lists have been cleared, or the result says what is on board instead.
+
+    Raises:
+        UploadRefusedError: if a check speaks against the upload and `force` is empty.
+    """
+    timing = timing or Timing()
+    reasons = check_ready(link, sortie.mission.home, ready_wait_s)
+    if reasons and not force:
+        raise UploadRefusedError(
+            "not uploaded: " + "; ".join(reasons) + ". Nothing was changed on board."
+        )
+    lists = wire_lists(sortie)
+    base = UploadResult(
+        sortie.sortie_id,
+        False,
+        "",
+        {},
+        vehicle=describe_vehicle(link),
+        forced=f"{force} (overrides: {'; '.join(reasons)})" if reasons else "",
+        checksums={TYPE_NAMES[kind]: checksum(items) for kind, items in lists.items()},
+        address=link.address,
+    )
+    found: dict[int, OnBoard] = {}
+    try:
+        for kind in ORDER:
+            clear_items(link, kind, timing)
+            found[kind] = OnBoard("empty", 0)
+        for kind in ORDER:
+            if lists[kind]:
+                found[kind] = OnBoard("unknown", None)
+                upload_items(link, lists[kind], kind, timing, progress)
+        for kind in ORDER:
+            found[kind] = _read_back(link, kind, lists[kind], timing, progress)
+        if any(state.differences for state in found.values()):
+            differing = sum(len(state.differences) for state in found.values())
+            return _take_back(
+                link, base, found, f"{differing} differences after reading back", timing
+            )
+        parameters = tuple(apply_parameters(link, sortie.parameters, audit))
+    except LinkError as error:
+        return _take_back(link, base, found, str(error), timing)
+    message = f"{sortie.sortie_id} is on board and was read back equal"
+    if not all(p.agrees for p in parameters):
+        message += "; recommended parameters differ"
+    return replace(base, verified=True, message=message, lists=found, parameters=parameters)
+
+
+def _read_back(
+    link: Link, kind: int, sent: Sequence[WireItem], timing: Timing, progress: Progress
+) -> OnBoard:
+    items = download_items(link, kind, timing, progress)
+    unlike = tuple(differences(sent, items, kind))
+    return OnBoard("different" if unlike else ("verified" if sent else "empty"), len(items), unlike)
+
+
+def _take_back(
+    link: Link,
+    base: UploadResult,
+    found: Mapping[int, OnBoard],
+    reason: str,
+    timing: Timing,
+) -> UploadResult:
+    """Clears everything after a failure and says what is on board, whatever that is."""
+    lists = dict(found)
+    cleared = True
+    for kind in ORDER:
+        before = lists.get(kind)
+        kept = before.differences if before is not None else ()
+        try:
+            clear_items(link, kind, timing)
+            lists[kind] = OnBoard("empty", 0, kept)
+        except LinkError:
+            cleared = False
+            lists[kind] = _what_is_there(link, kind, timing, kept)
+    if cleared:
+        message = (
+            f"upload failed: {reason}. The mission, fence and rally points on board were cleared."
+            f" {MUST_NOT_ARM} until an upload has been verified."
+        )
+    else:
+        states = ", ".join(
+            f"{TYPE_NAMES[kind]}: {state.state}"
+            + (f" ({state.count} items)" if state.count is not None else "")
+            for kind, state in lists.items()
+        )
+        message = (
+            f"upload failed: {reason}. What is on board COULD NOT BE CLEARED ({states})."
+            f" {MUST_NOT_ARM}: it may hold a mixture of two missions."
+        )
+    return replace(base, verified=False, message=message, lists=lists)
+
+
+def _what_is_there(link: Link, kind: int, timing: Timing, kept: tuple[Difference, ...]) -> OnBoard:
+    try:
+        items = download_items(link, kind, timing)
+    except LinkError:
+        return OnBoard("unknown", None, kept)
+    return OnBoard("mixed" if items else "empty", len(items), kept)
+
+
+def wait_until_positioned(link: Link, timeout_s: float) -> None:
+    """Waits until the position filter knows where it is (EKF_STATUS_REPORT, absolute position).
+
+    Raises:
+        LinkError: if it does not within the time.
+    """
+    link.send("request_data_stream", link.system, link.component, 0, 4, 1)
+    message = link.wait_for("EKF_STATUS_REPORT", timeout_s, lambda m: m.flags & 16)
+    if message is None:
+        raise LinkError(
+            f"{link.address}: the vehicle did not know its position after {timeout_s:.0f} s"
+        )

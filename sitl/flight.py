@@ -1,0 +1,262 @@
+"""Flying a sortie in simulation: load, arm, AUTO, watch, inject, until the motors stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corridor import Progress, VehicleError, silent
+from missions.link.connection import Link, open_link
+from missions.link.parameters import read_parameter, set_parameter
+from missions.link.transfer import Timing
+from missions.link.upload import UploadResult, describe_vehicle, upload_sortie
+from missions.mission import Sortie
+from sitl.launch import ARDUPILOT, RunningVehicle
+from sitl.recorder import Recorder, Recording
+from sitl.scenario import Injection, Scenario
+
+AUTO, GUIDED = 3, 4
+_UPLOAD_SPEEDUP = 10.0
+_INJECT_SPEEDUP = 20.0
+_INTERVALS_MS = {33: 200, 30: 200, 1: 200, 42: 200, 193: 1000, 147: 1000, 162: 1000, 2: 1000}
+"""Message number to interval on the vehicle's clock: position, attitude, status, mission, EKF,
+battery, fence, time."""
+
+
+@dataclass
+class FlightResult:
+    """One flight, from AUTO to the motors' stop.
+
+    Attributes:
+        recording: what was recorded.
+        sortie: what was loaded.
+        upload: how the upload ended.
+        vehicle: what the vehicle says it is, with `kind`.
+        auto_ms, end_ms: vehicle's time of AUTO and of the motors' stop (NaN: never).
+        injected: what was injected, as `seconds:NAME=VALUE`.
+        wall_s: how long it took here.
+        problem: why it did not end by itself, or "".
+    """
+
+    recording: Recording
+    sortie: Sortie
+    upload: UploadResult
+    vehicle: dict[str, Any]
+    auto_ms: float = math.nan
+    end_ms: float = math.nan
+    injected: list[str] = field(default_factory=list)
+    wall_s: float = 0.0
+    speedup: float = 0.0
+    problem: str = ""
+
+    @property
+    def flight_time_s(self) -> float:
+        """From AUTO to the motors' stop."""
+        return (self.end_ms - self.auto_ms) / 1000.0
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether it was flown by the stand-in."""
+        return bool(self.vehicle.get("is_stand_in", False))
+
+
+class _Station:
+    """Keeps the ground station's heartbeat on the vehicle's clock, whatever the speed-up."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.silent = False
+
+    def __call__(self, message: Any) -> None:
+        is_heartbeat = message.get_type() == "HEARTBEAT"
+        if is_heartbeat and message.get_srcSystem() == self._link.system and not self.silent:
+            self._link.send("heartbeat", 6, 8, 0, 0, 4)
+
+
+def fly_sortie(
+    vehicle: RunningVehicle,
+    sortie: Sortie,
+    scenario: Scenario,
+    folder: Path,
+    *,
+    speedup: float,
+    longest_s: float = 5400.0,
+    progress: Progress = silent,
+) -> FlightResult:
+    """Flies a sortie on a vehicle just started.
+
+    Args:
+        vehicle: its process; the simulated clock starts here.
+        sortie: what to load and fly.
+        scenario: what to inject.
+        folder: where `flight.tlog` is written.
+        speedup: times real time in flight.
+        longest_s: of vehicle time, after which the flight is given up.
+        progress: told of the mission item.
+
+    Raises:
+        VehicleError: if the vehicle does not get ready, cannot be loaded or does not arm.
+    """
+    begin = time.monotonic()
+    with open_link(vehicle.address) as link:
+        link.log_to(folder / "flight.tlog")
+        link.wait_for_vehicle(60.0)
+        recorder = Recorder()
+        recorder.system = link.system
+        station = _Station(link)
+        link.observers += [recorder, station]
+        _ask_for_messages(link)
+        _wait_ready(link, recorder, vehicle)
+        _set_pace(link, min(_UPLOAD_SPEEDUP, speedup or _UPLOAD_SPEEDUP))
+        upload = upload_sortie(
+            link,
+            sortie,
+            force="simulation",
+            timing=Timing().scaled(0.5),
+            progress=progress,
+        )
+        if not upload.verified:
+            raise VehicleError(upload.message)
+        described = {**describe_vehicle(link), "kind": vehicle.spec.kind}
+        result = FlightResult(recorder.recording, sortie, upload, described, speedup=speedup)
+        _ask_for_messages(link)
+        _arm_and_start(link, recorder)
+        result.auto_ms = recorder.time_boot_ms
+        _set_pace(link, speedup)
+        _watch(link, recorder, station, scenario, result, speedup, longest_s, progress)
+        result.wall_s = time.monotonic() - begin
+        link.stop_log()
+    return result
+
+
+def _ask_for_messages(link: Link) -> None:
+    for number, every_ms in _INTERVALS_MS.items():
+        link.send(
+            "command_long", link.system, link.component, 511, 0, number, every_ms * 1000.0,
+            0, 0, 0, 0, 0,
+        )  # fmt: skip
+
+
+def _wait_ready(link: Link, recorder: Recorder, vehicle: RunningVehicle) -> None:
+    end = time.monotonic() + 240.0
+    asked_s = time.monotonic()
+    while not recorder.ekf_flags & 16:
+        if time.monotonic() > end:
+            raise VehicleError(
+                f"{link.address}: the vehicle did not know its position in time;"
+                f" see {vehicle.folder}"
+            )
+        if time.monotonic() - asked_s > 1.0:
+            asked_s = time.monotonic()
+            _ask_for_messages(link)
+        link.receive(0.5)
+
+
+def _set_pace(link: Link, speedup: float) -> None:
+    """Sets the simulator's speed; where the parameter does not exist the pace stays."""
+    if read_parameter(link, "SIM_SPEEDUP", tries=3) is not None:
+        set_parameter(link, "SIM_SPEEDUP", speedup)
+
+
+def _arm_and_start(link: Link, recorder: Recorder) -> None:
+    _until(link, lambda: link.mode == GUIDED, lambda: link.command(176, 1, GUIDED), "GUIDED")
+    _until(link, lambda: link.armed, lambda: link.command(400, 1), "armed", tries=30)
+    recorder.begin_track()
+    _until(link, lambda: link.mode == AUTO, lambda: link.command(176, 1, AUTO), "AUTO")
+    if link.command(300) != 0:
+        raise VehicleError(f"the vehicle did not start the mission: {_said(link)}")
+
+
+def _until(
+    link: Link,
+    holds: Callable[[], bool],
+    ask: Callable[[], int],
+    what: str,
+    tries: int = 10,
+) -> None:
+    for _ in range(tries):
+        ask()
+        end = time.monotonic() + 2.0
+        while time.monotonic() < end:
+            if holds():
+                return
+            link.receive(0.2)
+    raise VehicleError(f"the vehicle could not be made {what}: {_said(link)}")
+
+
+def _said(link: Link) -> str:
+    return "; ".join(dict.fromkeys(link.texts[-5:])) or "it gave no reason"
+
+
+def _watch(
+    link: Link,
+    recorder: Recorder,
+    station: _Station,
+    scenario: Scenario,
+    result: FlightResult,
+    speedup: float,
+    longest_s: float,
+    progress: Progress,
+) -> None:
+    waiting = sorted(scenario.inject, key=lambda each: each.at_s)
+    total = len(result.sortie.mission.all_items)
+    last_heard = time.monotonic()
+    slowed = False
+    shown = -1
+    while True:
+        message = link.receive(1.0)
+        now = time.monotonic()
+        if message is None:
+            if now - last_heard > 20.0:
+                raise VehicleError(f"{link.address}: the vehicle fell silent in flight")
+            continue
+        last_heard = now
+        elapsed_s = (recorder.time_boot_ms - result.auto_ms) / 1000.0
+        if waiting and not slowed and elapsed_s > waiting[0].at_s - 12.0:
+            _set_pace(link, min(_INJECT_SPEEDUP, speedup or _INJECT_SPEEDUP))
+            slowed = True
+        if waiting and elapsed_s >= waiting[0].at_s:
+            _inject(link, recorder, station, waiting.pop(0), result)
+            if not waiting or waiting[0].at_s > elapsed_s + 15.0:
+                _set_pace(link, speedup)
+                slowed = False
+        if recorder.mission_seq != shown:
+            shown = recorder.mission_seq
+            progress(shown, total, f"item {shown} of {total - 1}, {elapsed_s:.0f} s")
+        if not recorder.armed:
+            break
+        if elapsed_s > longest_s:
+            result.problem = f"still in the air after {longest_s:.0f} s"
+            break
+    result.end_ms = recorder.time_boot_ms
+
+
+def _inject(
+    link: Link,
+    recorder: Recorder,
+    station: _Station,
+    injection: Injection,
+    result: FlightResult,
+) -> None:
+    if injection.silence:
+        station.silent = True
+        link.quiet = True
+        recorder.note("INJECT", "the station falls silent")
+        result.injected.append(f"{injection.at_s:g}:silence")
+    if injection.parameter:
+        text = f"{injection.parameter}={injection.value:g}"
+        recorder.note("INJECT", text)
+        set_parameter(link, injection.parameter, injection.value)
+        result.injected.append(f"{injection.at_s:g}:{text}")
+
+
+def camera_parameters(kind: str) -> dict[str, float]:
+    """Parameters that give the simulated vehicle a camera on a servo."""
+    parameters = {"CAM1_TYPE": 1.0, "SERVO9_FUNCTION": 10.0}
+    if kind == ARDUPILOT:
+        parameters["LOG_BACKEND_TYPE"] = 1.0
+    return parameters

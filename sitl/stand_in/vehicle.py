@@ -1,0 +1,543 @@
+"""The vehicle: modes, arming, take-off, return, landing, camera; one simulated clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from corridor import LonLat
+from missions.link.rules import WireItem
+from sitl.stand_in import airframe as a
+from sitl.stand_in.craft import Craft
+from sitl.stand_in.failsafes import Failsafes
+from sitl.stand_in.mission_protocol import MissionProtocol
+from sitl.stand_in.mission_runner import MissionRunner
+from sitl.stand_in.parameters import Parameters
+from sitl.stand_in.stores import FenceStore, MissionStore, RallyStore
+
+STABILIZE, ALT_HOLD, AUTO, GUIDED, LOITER, RTL, LAND, BRAKE, SMART_RTL = 0, 2, 3, 4, 5, 6, 9, 17, 21
+MODES = {
+    STABILIZE: "STABILIZE",
+    ALT_HOLD: "ALT_HOLD",
+    AUTO: "AUTO",
+    GUIDED: "GUIDED",
+    LOITER: "LOITER",
+    RTL: "RTL",
+    LAND: "LAND",
+    BRAKE: "BRAKE",
+    SMART_RTL: "SMART_RTL",
+}
+VERSION_TEXT = "fencewalk stand-in V0.1, not ArduPilot"
+BOOT_S = 2.0
+ORIGIN_S = 20.0
+"""When the position filter has its origin, as recorded on ArduCopter's simulator."""
+USING_GPS_S = 41.3
+"""When it uses GPS, and the vehicle can be armed."""
+_TICK_S = 0.1
+_ARMING_DELAY_S = 2.0
+
+Broadcast = Callable[[str, dict[str, Any]], None]
+
+
+class Vehicle:
+    """Everything but the sockets.
+
+    Args:
+        home: where it stands.
+        home_altitude_m: the ground there above mean sea level.
+        heading_deg: where it looks.
+        parameters: its parameters, changed in place.
+        broadcast: sends a message (name, fields) to every client.
+    """
+
+    def __init__(
+        self,
+        home: LonLat,
+        home_altitude_m: float,
+        heading_deg: float,
+        parameters: Parameters,
+        broadcast: Broadcast,
+    ) -> None:
+        self.parameters = parameters
+        self.broadcast = broadcast
+        self.craft = Craft(home, home_altitude_m, heading_deg)
+        self.time_s = BOOT_S
+        self.mode = STABILIZE
+        self.armed = False
+        self.in_air = False
+        self.photos = 0
+        self.terrain_above_home_m = 0.0
+        self.gps_lost_s = math.inf
+        self.mission_store = MissionStore(self.say)
+        self.fence_store = FenceStore(self.say)
+        self.rally_store = RallyStore(self.say)
+        self.protocols = {
+            store.mission_type: MissionProtocol(store, self.say)
+            for store in (self.mission_store, self.fence_store, self.rally_store)
+        }
+        self.runner = MissionRunner(self)
+        self.failsafes = Failsafes(self)
+        self._return_stage = ""
+        self._stage_until_s = math.inf
+        self._armed_s = 0.0
+        self._take_off_to: float | None = None
+        self._lift_off_s = math.inf
+        self._disarm_s = math.inf
+        self._armed_heading = self.craft.state[a.YAW]
+        self._next_tick_s = self.time_s
+        self._boot_texts = _boot_texts(home_altitude_m)
+        self._interval_s = 0.0
+        self._interval_left = 0
+        self._next_photo_s = math.inf
+        self._wind_m_s = 0.0
+        self._configured = -1
+        self._reconfigure()
+
+    # Small things.
+
+    def say(self, severity: int, text: str) -> None:
+        """A STATUSTEXT to every client; long ones in pieces."""
+        data = text.encode("utf-8")
+        pieces = [data[i : i + 50] for i in range(0, len(data), 50)] or [b""]
+        many = len(pieces) > 1
+        for number, piece in enumerate(pieces):
+            fields = {"severity": severity, "text": piece, "id": 7 if many else 0}
+            self.broadcast("STATUSTEXT", {**fields, "chunk_seq": number})
+
+    @property
+    def time_ms(self) -> int:
+        """Milliseconds since boot."""
+        return int(self.time_s * 1000)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the position is known well enough to arm."""
+        return self.time_s >= USING_GPS_S and self.parameters["SIM_GPS1_ENABLE"] > 0
+
+    @property
+    def mode_name(self) -> str:
+        """The mode's name."""
+        return MODES[self.mode]
+
+    @property
+    def voltage_v(self) -> float:
+        """Battery voltage: what SIM_BATT_VOLTAGE says, as the simulator's endless pack."""
+        return self.parameters["SIM_BATT_VOLTAGE"]
+
+    @property
+    def used_mah(self) -> float:
+        """Charge drawn since boot."""
+        return float(self.craft.state[a.USED_MAH])
+
+    @property
+    def battery_percent(self) -> int:
+        """Charge left of BATT_CAPACITY."""
+        capacity = max(self.parameters["BATT_CAPACITY"], 1.0)
+        return int(max(0.0, 100.0 * (1.0 - self.used_mah / capacity)))
+
+    def planned_heading(self) -> float | None:
+        """Heading on a leg after WP_YAW_BEHAVIOR: None looks where it flies."""
+        if self.parameters["WP_YAW_BEHAVIOR"] == 0:
+            return float(self.craft.state[a.YAW_TARGET])
+        return None
+
+    # The clock.
+
+    def advance(self, until_s: float) -> None:
+        """Simulates up to a time since boot."""
+        while self.time_s < until_s - 1e-9:
+            if self.time_s >= self._next_tick_s - 1e-9:
+                self._tick()
+                self._next_tick_s += _TICK_S
+            goal = min(until_s, self._next_tick_s, self._lift_off_s, self._disarm_s)
+            steps = max(1, round((goal - self.time_s) / a.STEP_S))
+            event, done = self.craft.fly(steps)
+            self.time_s += done * a.STEP_S
+            if event == a.PHOTO:
+                self.take_photo()
+            elif event == a.TOUCHDOWN:
+                self._touched_down()
+            elif event != a.NOTHING:
+                self._on_guidance(event)
+            if self.time_s >= self._lift_off_s - 1e-9:
+                self._lift_off()
+            if self.time_s >= self._disarm_s - 1e-9:
+                self.disarm("Disarming motors")
+
+    def _tick(self) -> None:
+        if self._configured != self.parameters.changes:
+            self._reconfigure()
+        while self._boot_texts and self.time_s >= self._boot_texts[0][0]:
+            _, severity, text = self._boot_texts.pop(0)
+            self.say(severity, text)
+        for protocol in self.protocols.values():
+            protocol.tick(self.time_s)
+        self._move_wind()
+        self.failsafes.tick()
+        self.runner.tick()
+        if self.time_s >= self._stage_until_s:
+            self._stage_until_s = math.inf
+            self._return_stage = "land"
+            self.begin_landing()
+        if self.time_s >= self._next_photo_s:
+            self._interval_photo()
+        idle = self.armed and not self.in_air and self._take_off_to is None
+        delay = self.parameters["DISARM_DELAY"]
+        if idle and delay > 0 and self.time_s - self._armed_s > delay and self.mode != AUTO:
+            self.disarm("Disarming motors")
+
+    def _reconfigure(self) -> None:
+        self._configured = self.parameters.changes
+        self.craft.configure(self.parameters)
+        self.craft.settings[a.S_VOLTS] = self.voltage_v
+        self._arm_camera()
+
+    def _move_wind(self) -> None:
+        wanted = self.parameters["SIM_WIND_SPD"]
+        constant_s = max(self.parameters["SIM_WIND_TC"], _TICK_S)
+        self._wind_m_s += (wanted - self._wind_m_s) * _TICK_S / constant_s
+        self.craft.set_wind(self._wind_m_s, self.parameters["SIM_WIND_DIR"])
+
+    # Camera.
+
+    def _arm_camera(self) -> None:
+        here = self.parameters["CAM1_TYPE"] > 0 and (
+            self.parameters["CAM_AUTO_ONLY"] == 0 or self.mode == AUTO
+        )
+        spacing = self.parameters["CAM1_TRIGG_DIST"] if here else 0.0
+        if spacing <= 0.0 and self.parameters["CAM1_TRIGG_DIST"] <= 0.0:
+            self.craft.forget_photo_place()
+        self.craft.settings[a.S_PHOTO_M] = spacing
+
+    def take_photo(self) -> None:
+        """One photo, with CAMERA_FEEDBACK, if there is a camera."""
+        if self.parameters["CAM1_TYPE"] <= 0:
+            return
+        self.photos += 1
+        craft = self.craft
+        place = craft.lonlat
+        up = float(craft.position[2])
+        self.broadcast(
+            "CAMERA_FEEDBACK",
+            {
+                "time_usec": int(self.time_s * 1e6),
+                "target_system": 0,
+                "cam_idx": 0,
+                "img_idx": self.photos,
+                "lat": round(place.lat_deg * 1e7),
+                "lng": round(place.lon_deg * 1e7),
+                "alt_msl": craft.home_altitude_m + up,
+                "alt_rel": up,
+                "roll": math.degrees(craft.state[a.ROLL]),
+                "pitch": math.degrees(craft.state[a.PITCH]),
+                "yaw": math.degrees(craft.state[a.YAW]) % 360.0,
+                "foc_len": 0.0,
+                "flags": 3,
+                "completed_captures": self.photos,
+            },
+        )
+
+    def _interval_photo(self) -> None:
+        self.take_photo()
+        self._interval_left -= 1
+        over = self._interval_left == 0
+        self._next_photo_s = math.inf if over else self._next_photo_s + self._interval_s
+
+    def do_command(self, item: WireItem) -> bool:
+        """Runs an instant command of a mission or a COMMAND_LONG; False if it is not known."""
+        p = self.parameters
+        if item.command == 178:
+            if item.p2 > 0:
+                self.craft.set_speed(item.p2)
+        elif item.command == 206:
+            p.put("CAM1_TRIGG_DIST", max(item.p1, 0.0))
+            self.craft.forget_photo_place()
+            self._reconfigure()
+            if item.p3 == 1 and p["CAM1_TYPE"] > 0:
+                self.take_photo()
+                self.craft.photo_here()
+        elif item.command == 203:
+            if item.x == 1:
+                self.take_photo()
+        elif item.command == 2000:
+            count = int(item.p3)
+            if count == 1:
+                self.take_photo()
+            else:
+                self._interval_s = max(item.p2, _TICK_S)
+                self._interval_left = count if count > 0 else -1
+                self._next_photo_s = self.time_s
+        elif item.command == 2001:
+            self._next_photo_s = math.inf
+        elif item.command == 115:
+            heading = math.radians(item.p1)
+            if item.p4 == 1:
+                heading = float(self.craft.state[a.YAW]) + heading * (item.p3 or 1.0)
+            self.craft.fix_heading(heading)
+        elif item.command in (
+            188,
+            189,
+            195,
+            197,
+            201,
+            205,
+            207,
+            215,
+            1000,
+            112,
+            114,
+            181,
+            183,
+            211,
+        ):
+            pass  # accepted; the stand-in has nothing on board that they would move
+        else:
+            return False
+        return True
+
+    # Arming.
+
+    def arm(self, force: bool = False) -> str | None:
+        """Arms; the reason why not, if it does not."""
+        if self.armed:
+            return None
+        reason = None
+        if not self.ready:
+            reason = "Need Position Estimate"
+        elif self.mode in (AUTO, RTL, LAND) and not (
+            self.mode == AUTO and int(self.parameters["AUTO_OPTIONS"]) & 1
+        ):
+            reason = f"{self.mode_name.title()} mode not armable"
+        elif self.failsafes.battery_low_now():
+            reason = "Battery 1 low voltage failsafe"
+        elif self._fence_without_zone():
+            reason = "Fence requires a zone"
+        elif self._needs_terrain():
+            reason = "waiting for terrain data"
+        if reason is not None and not force:
+            self.say(2, f"Arm: {reason}")
+            return reason
+        self.armed = True
+        self._armed_s = self.time_s
+        self._armed_heading = self.craft.state[a.YAW]
+        self.say(6, "Arming motors")
+        self.send_home()
+        return None
+
+    def _fence_without_zone(self) -> bool:
+        p = self.parameters
+        return bool(
+            p["FENCE_ENABLE"] > 0 and int(p["FENCE_TYPE"]) == 4 and not self.fence_store.items
+        )
+
+    def _needs_terrain(self) -> bool:
+        return any(item.frame == 10 for item in self.mission_store.items)
+
+    def disarm(self, text: str) -> None:
+        """Stops the motors."""
+        self._disarm_s = self._lift_off_s = math.inf
+        self._take_off_to = None
+        if not self.armed:
+            return
+        self.armed = False
+        self.runner.landed()
+        self.runner.stop()
+        self.say(6, text)
+        if self.runner.complete:
+            self.runner.current = 0
+
+    # Modes.
+
+    def set_mode(self, mode: int) -> bool:
+        """Changes the mode; False where ArduCopter would refuse."""
+        if mode not in MODES:
+            return False
+        if mode == self.mode:
+            return True
+        position_needed = mode in (AUTO, GUIDED, LOITER, RTL, BRAKE, SMART_RTL)
+        if position_needed and not (
+            self.time_s >= USING_GPS_S and not self.failsafes.position_lost
+        ):
+            self.say(4, f"Mode change to {MODES[mode]} failed: requires position")
+            return False
+        if mode == AUTO:
+            if len(self.mission_store) < 2:
+                self.say(4, "Mode change to AUTO failed: init failed")
+                return False
+            if self.armed and not self.in_air and not self.runner.has_takeoff_first():
+                self.say(2, "Auto: Missing Takeoff Cmd")
+                self.say(4, "Mode change to AUTO failed: init failed")
+                return False
+        if self.mode == AUTO:
+            self.runner.stop()
+        self.mode = mode
+        self._return_stage = ""
+        self._stage_until_s = math.inf
+        if mode not in (AUTO, GUIDED):
+            self._take_off_to = None
+            self._lift_off_s = math.inf
+        self._arm_camera()
+        if self.in_air:
+            self._enter_flying(mode)
+        elif mode == AUTO and self.armed:
+            self.say(6, VERSION_TEXT)
+            self.runner.start_or_resume()
+        return True
+
+    def _enter_flying(self, mode: int) -> None:
+        if mode == AUTO:
+            self.craft.fix_heading(self.planned_heading())
+            self.runner.start_or_resume()
+        elif mode in (RTL, SMART_RTL):
+            self.begin_return()
+        elif mode == LAND:
+            self.begin_landing()
+        else:
+            self.craft.hold()
+
+    def start_mission(self) -> bool:
+        """MISSION_START."""
+        if self.mode != AUTO and not self.set_mode(AUTO):
+            return False
+        if self.armed and not self.in_air:
+            self.runner.reset()
+            self.runner.start_or_resume()
+        return self.armed
+
+    # Take-off.
+
+    def take_off_to(self, up_m: float) -> None:
+        """Starts the motors' run-up; the craft lifts off when the throttle carries it."""
+        self._take_off_to = up_m
+        ramp_s = self.parameters["TKOFF_SLEW_TIME"] * self.parameters["MOT_THST_HOVER"]
+        run_up_s = self.parameters["MOT_SPOOL_TIME"] + ramp_s
+        begin_s = max(self._armed_s + _ARMING_DELAY_S, self.time_s)
+        self._lift_off_s = self._on_grid(begin_s + run_up_s)
+
+    def _on_grid(self, time_s: float) -> float:
+        return self.time_s + a.STEP_S * max(1, round((time_s - self.time_s) / a.STEP_S))
+
+    def _lift_off(self) -> None:
+        self._lift_off_s = math.inf
+        if self._take_off_to is None or not self.armed:
+            return
+        self.in_air = True
+        self.craft.set_speed(self.parameters["WPNAV_SPEED"] / 100.0, fresh=True)
+        self.craft.fix_heading(float(self.craft.state[a.YAW]))
+        self.craft.climb_to(self._take_off_to)
+
+    def _on_guidance(self, event: int) -> None:
+        if event == a.CLIMBED and self.mode != AUTO:
+            self._take_off_to = None
+            self.craft.stay()
+            return
+        if event == a.CLIMBED:
+            self._take_off_to = None
+        if self._return_stage == "climb":
+            self._return_stage = "return"
+            self.craft.go_to(self._return_to, None)
+        elif self._return_stage == "return":
+            self._return_stage = "loiter"
+            self.craft.stay()
+            self._stage_until_s = self.time_s + self.parameters["RTL_LOIT_TIME"] / 1000.0
+        elif self.mode == AUTO and self._return_stage == "":
+            self.runner.on_event(event)
+
+    # Return and landing.
+
+    def begin_return(self) -> None:
+        """Climb where it is, fly back, wait, land: the stages of RTL."""
+        p, craft = self.parameters, self.craft
+        speed = p["RTL_SPEED"] / 100.0 or p["WPNAV_SPEED"] / 100.0
+        if not self.in_air:
+            return
+        if craft.guidance == a.PATH and self.mode == AUTO and not craft.moving:
+            craft.set_speed(speed, fresh=True)
+        else:
+            craft.begin_path(speed)
+        if p["WP_YAW_BEHAVIOR"] in (0, 2):
+            craft.fix_heading(float(craft.state[a.YAW_TARGET]))
+        origin = craft.destination
+        target, target_up = self._return_place()
+        here_up = float(craft.position[2])
+        lowest = max(2.0, here_up + max(p["RTL_CLIMB_MIN"] / 100.0, 0.0))
+        up = max(target_up, p["RTL_ALT"] / 100.0, lowest)
+        slope = p["RTL_CONE_SLOPE"]
+        if slope >= 0.5:
+            far = math.hypot(target[0] - origin[0], target[1] - origin[1])
+            up = min(up, max(far * slope, lowest))
+        if p["FENCE_ENABLE"] > 0 and int(p["FENCE_TYPE"]) & 1:
+            up = min(up, p["FENCE_ALT_MAX"] - p["FENCE_MARGIN"])
+        up = max(up, here_up)
+        climb = origin.copy()
+        climb[2] = up
+        self._return_to = target.copy()
+        self._return_to[2] = up
+        self._return_stage = "climb"
+        craft.go_to(climb, self._return_to)
+
+    def _return_place(self) -> tuple[Any, float]:
+        """The nearest of home and the rally points within RALLY_LIMIT_KM, and its height."""
+        craft = self.craft
+        best, best_up = craft.to_neu(craft.home, 0.0), 0.0
+        away = math.hypot(*craft.position[:2])
+        limit_m = self.parameters["RALLY_LIMIT_KM"] * 1000.0
+        nearest = None
+        for item in self.rally_store.items:
+            place = craft.to_neu(LonLat(item.y / 1e7, item.x / 1e7), item.z)
+            far = math.hypot(place[0] - craft.position[0], place[1] - craft.position[1])
+            if nearest is None or far < nearest[0]:
+                nearest = (far, place)
+        if nearest is not None and not (limit_m > 0 and nearest[0] > limit_m):
+            far, place = nearest
+            if self.parameters["RALLY_INCL_HOME"] == 0 or far < away:
+                best, best_up = place, float(place[2])
+        return best, best_up
+
+    def begin_landing(self) -> None:
+        """Down to the ground, here."""
+        if not self.in_air:
+            return
+        self.craft.fix_heading(float(self.craft.state[a.YAW_TARGET]))
+        self.craft.descend(with_position=not self.failsafes.position_lost)
+
+    def _touched_down(self) -> None:
+        speed = self.craft.state[a.TOUCHDOWN_SPEED]
+        self.say(6, f"SIM Hit ground at {speed:.6f} m/s")
+        self.in_air = False
+        # The landing detector waits a second, the motors spool down, then they stop.
+        self._disarm_s = self._on_grid(self.time_s + 2.0)
+
+    def go_guided(self, place: LonLat, up_m: float) -> bool:
+        """Flies to a place in GUIDED."""
+        if self.mode != GUIDED or not self.in_air:
+            return False
+        self.craft.begin_path(self.parameters["WPNAV_SPEED"] / 100.0)
+        self.craft.fix_heading(self.planned_heading())
+        self.craft.go_to(self.craft.to_neu(place, up_m), None)
+        return True
+
+    def send_home(self) -> None:
+        """HOME_POSITION and GPS_GLOBAL_ORIGIN to everyone."""
+        home, altitude = self.craft.home, round(self.craft.home_altitude_m * 1000)
+        lat, lon = round(home.lat_deg * 1e7), round(home.lon_deg * 1e7)
+        place = {"latitude": lat, "longitude": lon, "altitude": altitude}
+        now = {"time_usec": int(self.time_s * 1e6)}
+        zero = {"x": 0.0, "y": 0.0, "z": 0.0, "approach_x": 0.0, "approach_y": 0.0}
+        nothing = [math.nan] * 4
+        self.broadcast("GPS_GLOBAL_ORIGIN", {**place, **now})
+        self.broadcast("HOME_POSITION", {**place, **zero, **now, "approach_z": 0.0, "q": nothing})
+        self.mission_store.home = WireItem(16, 0, x=lat, y=lon, z=altitude / 1000.0)
+
+
+def _boot_texts(home_altitude_m: float) -> list[tuple[float, int, str]]:
+    return [
+        (2.1, 6, VERSION_TEXT),
+        (2.2, 6, "ArduPilot Ready"),
+        (4.3, 6, "EKF3 IMU0 initialised"),
+        (9.7, 6, "GPS 1: detected u-blox"),
+        (ORIGIN_S, 6, "EKF3 IMU0 origin set"),
+        (ORIGIN_S + 0.1, 6, f"Field Elevation Set: {home_altitude_m:.0f}m"),
+        (USING_GPS_S, 6, "EKF3 IMU0 is using GPS"),
+    ]
