@@ -44,6 +44,17 @@ class LanePath:
         )
         return LanePath(self.boundary, self.part, self.mode, self.offset_m, xy, chainage)
 
+    def longer(self, more_m: float) -> LanePath:
+        """The lane with straight pieces added to both ends; the chainage runs on."""
+        first, last = self.xy[0] - self.xy[1], self.xy[-1] - self.xy[-2]
+        first = first * (more_m / float(np.hypot(*first)))
+        last = last * (more_m / float(np.hypot(*last)))
+        xy = np.vstack([self.xy[0] + first, self.xy, self.xy[-1] + last])
+        chainage = np.concatenate(
+            [[self.chainage_m[0] - more_m], self.chainage_m, [self.chainage_m[-1] + more_m]]
+        )
+        return LanePath(self.boundary, self.part, self.mode, self.offset_m, xy, chainage)
+
     @property
     def length_m(self) -> float:
         """Length over ground."""

@@ -204,8 +204,10 @@ def _lanes_of(
             lane = make_lane(
                 boundaries, number, part, frame, target.mode, offset_m, capture.path_tolerance_m
             )
+            # One picture more at each end, so that the last metre has its views as well.
+            more_m = (1 - capture.forward_overlap_frac) * target.distance_m
             for start, end in _kept(lane, exclusions[part]):
-                lanes.append(lane.between(start, end))
+                lanes.append(lane.longer(more_m).between(start - more_m, end + more_m))
     return lanes
 
 
