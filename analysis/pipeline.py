@@ -15,7 +15,9 @@ import rasterio
 import shapely
 
 from analysis.access import Meeting, access_points, carried, crossings, meetings
+from analysis.changes import compare
 from analysis.cover import under_cover
+from analysis.epochs import Registration, read_earlier, registration_of, write_strips
 from analysis.fence_work import (
     Breach,
     FenceResult,
@@ -40,7 +42,7 @@ from analysis.results import (
     to_wgs84,
     with_extra,
 )
-from corridor import Boundary, Progress, sha256_of, silent
+from corridor import Boundary, InputError, Progress, sha256_of, silent
 from corridor.findings import BreachType, FenceState, Finding, FindingKind
 
 _KEPT = ".work"
@@ -119,6 +121,10 @@ def analyze(
     """
     spec = spec or AnalyzeSpec()
     out = Path(out)
+    if sources.previous is not None:
+        if out.resolve() == sources.previous.resolve():
+            raise InputError("--previous", f"{out} is also --out", "two different folders")
+        read_earlier(sources.previous)
     with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
         ortho = Orthophoto.open(list(sources.orthos))
         if sources.boundaries:
@@ -132,6 +138,9 @@ def analyze(
         work = [*_fence_work(ortho, sources, spec), *_footpath_work(ortho, sources, spec)]
         results = run_pieces(work, kept, key, _TYPES, jobs, progress)
         analysis = put_together(ortho, sources, spec, results, dsm, inputs)
+        write_strips(out, ortho, analysis.lines)
+        if sources.previous:
+            analysis = since(analysis, sources, spec, out)
         write_findings(out, analysis, config, progress)
         forget(kept)
     return analysis
@@ -178,6 +187,50 @@ def put_together(
         layers=layers,
         notes=ortho.notes,
         inputs=inputs,
+    )
+
+
+def since(analysis: Analysis, sources: Sources, spec: AnalyzeSpec, out: Path) -> Analysis:
+    """The analysis with what became of each finding of the earlier flight."""
+    if sources.previous is None:
+        return analysis
+    earlier = read_earlier(sources.previous)
+    registrations = [registration_of(earlier, analysis.ortho, line, out) for line in analysis.lines]
+    changes = compare(
+        analysis.ortho,
+        earlier,
+        analysis.lines,
+        analysis.pieces,
+        registrations,
+        analysis.findings,
+        search_area(analysis.ortho, sources, spec),
+    )
+    notes = [
+        f"{line.name}: {_laid_over(registration)} {sources.previous}"
+        for line, registration in zip(analysis.lines, registrations, strict=True)
+    ]
+    again = [
+        finding if finding.extra.get("status") != "unconfirmed" else replace(finding, finding_id="")
+        for finding in changes.findings
+    ]
+    return replace(
+        analysis,
+        findings=tuple(named(sorted(again, key=_rank))),
+        closed=changes.closed,
+        notes=(*analysis.notes, *notes),
+    )
+
+
+def _laid_over(registration: Registration | None) -> str:
+    if registration is None:
+        return "was not flown in"
+    fitted = registration.correlation > 0
+    if not fitted.any():
+        return "does not fit, and was compared by coordinates only with,"
+    shift_m = float(np.median(registration.shift_m[fitted]))
+    return (
+        f"moved by {shift_m:+.2f} m along the fence (median; correlation "
+        f"{np.median(registration.correlation[fitted]):.2f}) to fit"
     )
 
 

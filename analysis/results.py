@@ -149,14 +149,21 @@ def to_wgs84(ortho: Orthophoto, geometry: shapely.Geometry) -> shapely.Geometry:
 
 
 def named(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings with ids that are the same for the same input, and tell people the place.
+    """The findings, those without an id given one that tells people the place.
+
+    It is the same for the same input.
 
     `G75-L-K12+345-B`: route, side, station, kind. Without a boundary the place is told by a digest
     of the position to a decimetre. What meets at one metre is numbered in order.
     """
+    findings = list(findings)
     given: dict[str, int] = {}
+    taken = {finding.finding_id for finding in findings if finding.finding_id}
     result = []
     for finding in findings:
+        if finding.finding_id:
+            result.append(finding)
+            continue
         letter = LETTER[finding.kind]
         if finding.chainage_start_m is not None and finding.chainage_end_m is not None:
             middle_m = (finding.chainage_start_m + finding.chainage_end_m) / 2
@@ -169,9 +176,12 @@ def named(findings: Iterable[Finding]) -> list[Finding]:
             place = f"{lon_deg:.6f} {lat_deg:.6f}"
             name = hashlib.sha256(place.encode()).hexdigest()[:8]
         base = f"{name}-{letter}"
-        given[base] = given.get(base, 0) + 1
-        count = given[base]
-        result.append(replace(finding, finding_id=base if count == 1 else f"{base}{count}"))
+        while True:
+            given[base] = given.get(base, 0) + 1
+            finding_id = base if given[base] == 1 else f"{base}{given[base]}"
+            if finding_id not in taken:
+                break
+        result.append(replace(finding, finding_id=finding_id))
     return result
 
 
