@@ -67,7 +67,7 @@ class Dem:
     def _cell_size_m(self) -> float:
         columns, rows = self._raster.width / 2, self._raster.height / 2
         corners = [(columns, rows), (columns + 1, rows), (columns, rows + 1)]
-        x, y = zip(*(self._raster.transform * corner for corner in corners), strict=True)
+        x, y = zip(*(self._raster.transform @ corner for corner in corners), strict=True)
         east, north = self._to_raster.transform(
             np.array(x), np.array(y), direction="INVERSE", errcheck=False
         )
@@ -82,7 +82,7 @@ class Dem:
     def to_grid(self, xy: FloatArray) -> FloatArray:
         """(N, 2) metres of the frame to (N, 2) column and row, whole numbers at cell centres."""
         east, north = self._to_raster.transform(xy[:, 0], xy[:, 1])
-        columns, rows = self._to_pixel * (np.asarray(east), np.asarray(north))
+        columns, rows = self._to_pixel @ (np.asarray(east), np.asarray(north))
         return np.column_stack([columns - 0.5, rows - 0.5])
 
     def heights_at_nodes(

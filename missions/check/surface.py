@@ -38,7 +38,7 @@ class Surface:
     def at(self, lonlat: FloatArray) -> Heights:
         """Heights under (N, 2) longitudes and latitudes."""
         x, y = self._transform.transform(lonlat[:, 0], lonlat[:, 1])
-        column, row = ~self._raster.transform * (np.asarray(x), np.asarray(y))
+        column, row = ~self._raster.transform @ (np.asarray(x), np.asarray(y))
         window, left, top = self._window(column, row)
         nearest = _pick(window, np.floor(column) - left, np.floor(row) - top)
         c, r = column - 0.5, row - 0.5
