@@ -1,0 +1,436 @@
+"""`fencewalk analyze` from files to files: the findings folder, and every bad input."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.output import condition_csv, require_tiling
+from analysis.pipeline import AnalyzeSpec, Sources, analyze, digest_of, search_area
+from analysis.raster import Orthophoto
+from analysis.results import FenceLine, named
+from analysis.surroundings import read_area, read_districts
+from corridor import Boundary, InputError, Side, Track, read_boundaries
+from corridor.findings import (
+    FencePiece,
+    FenceState,
+    Finding,
+    FindingKind,
+    read_condition,
+    read_findings,
+)
+from fencewalk.cli import main
+
+X0, Y0 = 500_000.0, 3_000_000.0
+GSD_M = 0.1
+
+
+def write_ortho(path: Path, length_m: float = 40.0, **options: Any) -> Path:
+    """Grass 40 m wide with a dark fence along y = -20, from x = 0."""
+    chance = np.random.default_rng(5)
+    rows, columns = 400, round(length_m / GSD_M)
+    grass = np.array([80, 110, 60])[:, None, None] + chance.normal(0, 6, (3, rows, columns))
+    grass[:, 199:201] -= 45
+    bands = options.pop("bands", np.clip(grass, 1, 254).astype(np.uint8))
+    values = {
+        "crs": "EPSG:32647",
+        "transform": Affine(GSD_M, 0, X0, 0, -GSD_M, Y0),
+        "photometric": "rgb" if len(bands) >= 3 else "minisblack",
+    } | options
+    with rasterio.open(
+        path, "w", driver="GTiff", count=len(bands), height=bands.shape[1], width=bands.shape[2],
+        dtype=bands.dtype, **values,
+    ) as file:  # fmt: skip
+        file.write(bands)
+    return path
+
+
+def write_lines(path: Path, *lines: list[tuple[float, float]], **columns: Any) -> Path:
+    shapes = [shapely.LineString(np.array(line) + np.array([X0, Y0])) for line in lines]
+    values = {
+        "route": ["G75"] * len(lines), "side": ["left"] * len(lines),
+        "chainage_start_m": [12_000.0] * len(lines),
+    } | columns  # fmt: skip
+    table = geopandas.GeoDataFrame(values, geometry=shapes, crs="EPSG:32647")
+    table.to_crs("EPSG:4326").to_file(path, driver="GeoJSON")
+    return path
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("site")
+    lines = write_lines(folder / "lines.geojson", [(-15, -20.4), (25, -19.8), (38, -20.2)])
+    return write_ortho(folder / "ortho.tif"), lines
+
+
+@pytest.fixture(scope="module")
+def findings(site: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out") / "findings"
+    assert run("analyze", site[0], "--boundaries", site[1], "--out", out) == 0
+    return out
+
+
+# The folder
+
+
+def test_the_folder_holds_what_the_contract_says(findings: Path) -> None:
+    names = {path.name for path in findings.iterdir()}
+    assert names >= {
+        "findings.gpkg", "findings.geojson", "condition.csv", "report.html", "run.json",
+    }  # fmt: skip
+    assert not [name for name in names if name.startswith(".")]
+    layers = set(geopandas.list_layers(findings / "findings.gpkg")["name"])
+    assert layers >= {"findings", "fence_condition", "fence_line", "fence_offset"}
+    record = json.loads((findings / "run.json").read_text())
+    assert record["version"] == 1
+    assert [entry["file"] for entry in record["inputs"]] == ["ortho.tif", "lines.geojson"]
+    assert record["config"]["outside_m"] == 60.0
+
+
+def test_states_tile_the_boundary_and_what_is_outside_is_unseen(
+    findings: Path, site: tuple[Path, Path]
+) -> None:
+    (boundary,) = read_boundaries(site[1])
+    pieces = read_condition(findings)
+    at_m = 12_000.0
+    for piece in pieces:
+        assert piece.chainage_start_m == at_m
+        at_m = piece.chainage_end_m
+    assert at_m == pytest.approx(boundary.chainage_end_m)
+    assert pieces[0].state is FenceState.UNSEEN
+    assert pieces[0].chainage_end_m >= 12_014.9
+
+
+def test_the_table_says_the_same(findings: Path) -> None:
+    rows = list(csv.DictReader((findings / "condition.csv").read_text().splitlines()))
+    pieces = read_condition(findings)
+    assert [row["state"] for row in rows] == [piece.state.value for piece in pieces]
+    assert rows[0]["station_start"] == "K12+000.0"
+
+
+def test_qgis_finds_its_styles(findings: Path) -> None:
+    with closing(sqlite3.connect(findings / "findings.gpkg")) as database:
+        rows = database.execute(
+            "SELECT f_table_name, f_geometry_column, useAsDefault, styleQML FROM layer_styles"
+        ).fetchall()
+    styled = {row[0]: row for row in rows}
+    assert set(styled) >= {"findings", "fence_condition", "fence_line"}
+    import xml.etree.ElementTree as ET
+
+    for name, column, default, qml in rows:
+        assert (column, default) == ("geom", 1), name
+        assert ET.fromstring(qml).tag == "qgis"
+    assert 'value="breach"' in styled["fence_condition"][3]
+
+
+def test_geojson_is_wgs84_and_complete(findings: Path) -> None:
+    document = json.loads((findings / "findings.geojson").read_text())
+    ids = [feature["properties"]["finding_id"] for feature in document["features"]]
+    assert ids == [finding.finding_id for finding in read_findings(findings)]
+
+
+def test_the_same_input_gives_the_same_findings(
+    findings: Path, site: tuple[Path, Path], tmp_path: Path
+) -> None:
+    assert run("analyze", site[0], "--boundaries", site[1], "--out", tmp_path / "again") == 0
+    assert (tmp_path / "again" / "findings.geojson").read_text() == (
+        findings / "findings.geojson"
+    ).read_text()
+    assert (tmp_path / "again" / "condition.csv").read_text() == (
+        findings / "condition.csv"
+    ).read_text()
+
+
+def test_two_processes_give_the_same(
+    findings: Path, site: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "two"
+    assert run("analyze", site[0], "--boundaries", site[1], "--out", out, "--jobs", 2) == 0
+    assert (out / "findings.geojson").read_text() == (findings / "findings.geojson").read_text()
+    assert (out / "condition.csv").read_text() == (findings / "condition.csv").read_text()
+
+
+def test_an_interrupted_run_goes_on(
+    site: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boundaries = read_boundaries(site[1])
+    sources = Sources([site[0]], boundaries)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("analysis.pipeline.put_together", stop)
+        with pytest.raises(KeyboardInterrupt):
+            analyze(sources, tmp_path)
+    kept = list((tmp_path / ".work").glob("*.json"))
+    assert len(kept) >= 2
+    assert not (tmp_path / "findings.gpkg").exists()
+
+    def never(*_: object) -> None:
+        raise AssertionError("done twice")
+
+    monkeypatch.setattr("analysis.pipeline.find_footpaths", never)
+    analyze(sources, tmp_path)
+    assert (tmp_path / "findings.gpkg").exists()
+    assert not (tmp_path / ".work").exists()
+
+
+def test_json_tells_the_metres(
+    site: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("analyze", site[0], "--boundaries", site[1], "--out", tmp_path, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert sum(said["metres_by_state"].values()) == pytest.approx(said["fence_m"], abs=0.1)
+    assert said["fence_m"] == pytest.approx(53.0, abs=0.2)
+
+
+def test_without_boundaries_there_are_footpaths_only(
+    site: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("analyze", site[0], "--out", tmp_path) == 0
+    assert read_condition(tmp_path) == []
+    assert "of fence" not in capsys.readouterr().out
+
+
+# The tiling
+
+
+@given(
+    cuts=st.lists(st.floats(0.01, 99.99), max_size=6, unique=True),
+    damage=st.sampled_from(["none", "gap", "overlap", "short", "empty"]),
+)
+def test_only_a_tiling_is_written(cuts: list[float], damage: str) -> None:
+    track = Track(np.array([[0.0, 0.0], [100.0, 0.0]]), np.array([0.0, 100.0]))
+    lonlat = np.array([[99.0, 27.0], [99.001, 27.0]])
+    line = FenceLine(Boundary("G1", Side.LEFT, (lonlat,), (0.0,)), 0, track, track, np.zeros(2))
+    edges = [0.0, *sorted(cuts), 100.0]
+    nowhere = shapely.LineString([(0, 0), (0, 1)])
+    pieces = [
+        FencePiece(nowhere, "G1", Side.LEFT, a, b, FenceState.INTACT)
+        for a, b in itertools.pairwise(edges)
+    ]
+    if damage == "none":
+        require_tiling(line, pieces)
+        return
+    if damage == "short":
+        pieces[-1] = replace(pieces[-1], chainage_end_m=99.995)
+    elif damage == "gap":
+        pieces[0] = replace(pieces[0], chainage_start_m=0.005)
+    elif damage == "overlap":
+        pieces.append(replace(pieces[-1], chainage_start_m=99.995))
+    else:
+        pieces.insert(0, replace(pieces[0], chainage_end_m=0.0))
+    with pytest.raises(ValueError, match="G1-left-1: states"):
+        require_tiling(line, pieces)
+
+
+def test_the_table_quotes_what_it_must() -> None:
+    nowhere = shapely.LineString([(0, 0), (0, 1)])
+    piece = FencePiece(nowhere, 'G"1', Side.LEFT, 1.0, 2.0, FenceState.OBSCURED, 0.5, "bush, tall")
+    row = next(csv.DictReader(condition_csv([piece]).splitlines()))
+    assert (row["route"], row["reason"]) == ('G"1', "bush, tall")
+
+
+def test_names_tell_the_place_and_stay_apart() -> None:
+    point = shapely.Point(99.0, 27.0)
+    at = {"route": "G 75/甲", "side": Side.RIGHT, "chainage_start_m": 5.0, "chainage_end_m": 5.4}
+    same = Finding("", FindingKind.BREACH, point, 0.5, **at)  # type: ignore[arg-type]
+    far = Finding("", FindingKind.FOOTPATH, point, 0.5)
+    given_id = replace(same, finding_id="G_75_甲-R-K0+005-B2")
+    ids = [finding.finding_id for finding in named([same, same, far, given_id])]
+    assert ids[0] == "G_75_甲-R-K0+005-B"
+    assert ids[1] == "G_75_甲-R-K0+005-B3"
+    assert ids[2].endswith("-F")
+    assert len(set(ids)) == 4
+
+
+# Where footpaths are looked for
+
+
+def test_the_search_keeps_to_the_band_and_fills_loops(site: tuple[Path, Path]) -> None:
+    ortho = Orthophoto.open(site[0])
+    boundaries = read_boundaries(site[1])
+    spec = AnalyzeSpec(outside_m=5.0, inside_m=3.0)
+    area = search_area(ortho, Sources([site[0]], boundaries), spec)
+    west, south, east, north = shapely.total_bounds(area)
+    # Left of a line to the east is north: outside of it.
+    assert north == pytest.approx(Y0 - 20 + 5, abs=0.7)
+    assert south == pytest.approx(Y0 - 20 - 3, abs=0.7)
+    assert (west, east) == (pytest.approx(X0), pytest.approx(X0 + 38, abs=0.5))
+    square = np.array([(10, -10), (30, -10), (30, -30), (10, -30), (10, -10.5)])
+    lonlat = ortho.to_lonlat(square + np.array([X0, Y0]))
+    loop = Boundary("G1", Side.LEFT, (lonlat,), (0.0,))
+    area = search_area(ortho, Sources([site[0]], [loop]), AnalyzeSpec(outside_m=2, inside_m=2))
+    assert shapely.contains(area, shapely.Point(X0 + 20, Y0 - 20))
+
+
+def test_a_file_too_large_to_read_whole_is_known_by_its_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.pipeline._WHOLE_DIGEST_BYTES", 100)
+    monkeypatch.setattr("analysis.pipeline._END_BYTES", 10)
+    path = tmp_path / "a.tif"
+    path.write_bytes(bytes(200))
+    first = digest_of(path)
+    assert first.startswith("ends-")
+    path.write_bytes(bytes(199) + b"x")
+    assert digest_of(path) != first
+    path.write_bytes(bytes(201))
+    assert digest_of(path) != first
+
+
+# Bad input: exit code 2, a message with the file and what is allowed, and no traceback
+
+
+def refused(
+    capsys: pytest.CaptureFixture[str], out: Path, *arguments: object, code: int = 2
+) -> str:
+    assert run("analyze", *arguments, "--out", out) == code
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert not (out / "findings.gpkg").exists()
+    return said
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda p: None, "no such file"),
+        (lambda p: p.write_bytes(b""), "is empty (0 bytes)"),
+        (lambda p: p.write_text("not a picture"), "no picture that can be read"),
+        (lambda p: write_ortho(p, crs=None), "carries no CRS"),
+        (lambda p: write_ortho(p, crs="EPSG:4326", transform=Affine(1e-6, 0, 99, 0, -1e-6, 27)),
+         "gdalwarp -t_srs EPSG:32647"),
+        (lambda p: write_ortho(p, bands=np.ones((1, 9, 9), np.uint8)), "has 1 band"),
+        (lambda p: write_ortho(p, bands=np.full((3, 9, 9), 7, np.uint8), nodata=7), "nodata"),
+        (lambda p: write_ortho(p, bands=np.ones((3, 9, 9), np.float32)), "gdal_translate -ot Byte"),
+    ],
+)  # fmt: skip
+def test_a_bad_picture_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], Any], says: str
+) -> None:
+    path = tmp_path / "ortho.tif"
+    make(path)
+    said = refused(capsys, tmp_path / "out", path)
+    assert says in said
+    assert str(path) in said
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_picture_without_georeference_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_ortho(tmp_path / "ortho.tif", crs=None, transform=Affine.identity())
+    assert "has no georeference" in refused(capsys, tmp_path / "out", path)
+
+
+def test_16_bit_is_read_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bands = np.random.default_rng(1).integers(500, 4000, (3, 90, 90), dtype=np.uint16)
+    path = write_ortho(tmp_path / "ortho.tif", bands=bands)
+    assert run("analyze", path, "--out", tmp_path / "out") == 0
+    assert "16 bit" in capsys.readouterr().err
+    assert "16 bit" in json.loads((tmp_path / "out" / "run.json").read_text())["notes"][0]
+
+
+def test_a_boundary_that_misses_is_refused(
+    site: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = write_lines(tmp_path / "far.geojson", [(600, -20), (700, -20)])
+    said = refused(capsys, tmp_path / "out", site[0], "--boundaries", lines)
+    assert "far.geojson" in said
+    assert "560 m away" in said
+    assert "gcj02" in said
+
+
+def test_no_boundary_file_is_refused(
+    site: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(capsys, tmp_path / "out", site[0], "--boundaries", tmp_path / "no.geojson")
+    assert "no.geojson" in said
+
+
+def test_a_surface_model_elsewhere_is_refused(
+    site: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dsm = tmp_path / "dsm.tif"
+    with rasterio.open(
+        dsm, "w", driver="GTiff", count=1, height=9, width=9, dtype="float32", crs="EPSG:32647",
+        transform=Affine(1, 0, X0 + 900, 0, -1, Y0),
+    ) as file:  # fmt: skip
+        file.write(np.ones((1, 9, 9), np.float32))
+    said = refused(capsys, tmp_path / "out", site[0], "--dsm", dsm)
+    assert "does not cover any of the orthophoto" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--area", "no.geojson"], "no such file"),
+        (["--previous", "nowhere"], "no findings there"),
+        (["--context", "vilages=a.geojson"], "one of villages"),
+        (["--context", "districts=no.geojson"], "no such file"),
+        (["--jobs", "0"], "--jobs"),
+        (["--outside", "-3"], "--outside"),
+    ],
+)
+def test_a_bad_option_is_refused(
+    site: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    says: str,
+) -> None:
+    assert says in refused(capsys, tmp_path / "out", site[0], *arguments)
+
+
+def test_previous_must_be_another_folder(
+    site: tuple[Path, Path], findings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (findings / "findings.geojson").read_bytes()
+    code = run("analyze", site[0], "--boundaries", site[1], "--previous", findings,
+               "--out", findings)  # fmt: skip
+    assert code == 2
+    assert "two different folders" in capsys.readouterr().err
+    assert (findings / "findings.geojson").read_bytes() == before
+
+
+def test_districts_need_names_and_areas_need_polygons(tmp_path: Path) -> None:
+    box = shapely.box(99, 27, 99.1, 27.1)
+    path = tmp_path / "d.geojson"
+    geopandas.GeoDataFrame({"Name": ["甲", "甲"]}, geometry=[box, box], crs="EPSG:4326").to_file(
+        path
+    )
+    assert list(read_districts(path)) == ["甲"]
+    assert read_area(path).equals(box)
+    geopandas.GeoDataFrame({"code": [1]}, geometry=[box], crs="EPSG:4326").to_file(path)
+    with pytest.raises(InputError, match=r"no column 'name' \(it has code\)"):
+        read_districts(path)
+    point = geopandas.GeoDataFrame({"name": ["a"]}, geometry=[shapely.Point(1, 1)], crs="EPSG:4326")
+    point.to_file(path)
+    with pytest.raises(InputError, match="holds no polygon"):
+        read_area(path)
+    with pytest.raises(InputError, match="holds no polygon"):
+        read_districts(path)
