@@ -157,6 +157,7 @@ def _spawn(spec: VehicleSpec, folder: Path, instance: int) -> RunningVehicle:
     files = [*spec.parameter_files, own]
     if spec.kind == STAND_IN:
         program = [sys.executable, "-m", "sitl.stand_in.program", "--exit-when-alone"]
+        program.append("--lock-step")
     else:
         program = [str(find_arducopter(spec.program))]
         files.insert(0, base)

@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--param", "-P", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--sysid", type=int, default=1, help="MAVLink system number")
     parser.add_argument(
+        "--lock-step",
+        action="store_true",
+        help="the clock waits for the station's heartbeats, so that a busy machine loses nothing",
+    )
+    parser.add_argument(
         "--exit-when-alone",
         action="store_true",
         help="ends when the last client has gone or the process that started it has died",
@@ -100,6 +105,7 @@ def _server(options: argparse.Namespace) -> Server:
         port=options.base_port + 10 * options.instance,
         udp=udp,
         alone_ends=options.exit_when_alone,
+        lock_step=options.lock_step,
     )
 
 

@@ -20,6 +20,10 @@ _SLICE_S = 0.1
 """Simulated time between two looks at the sockets."""
 _BEHIND = 262_144
 """Bytes a client may lag; the clock waits for a slower one, so that nothing is lost."""
+_STATION_AHEAD_S = 2.0
+_STATION_WAIT_S = 1.0
+"""In lock step, or with FS_GCS_ENABLE, the clock runs at most 2 s past the station's last heartbeat
+unless that has been missing for a second of real time: a busy machine is no lost link."""
 _PATIENCE_S = 5.0
 """How long it waits before it drops a client that reads nothing."""
 
@@ -59,6 +63,7 @@ class Server:
         port: TCP port on the loopback address.
         udp: an address to talk to as well.
         alone_ends: end when the last client, or the parent process, has gone.
+        lock_step: the clock waits for the station's heartbeats.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Server:
         port: int,
         udp: tuple[str, int] | None = None,
         alone_ends: bool = False,
+        lock_step: bool = False,
     ) -> None:
         self.vehicle = Vehicle(home, home_altitude_m, heading_deg, parameters, self._broadcast)
         self._telemetry = Telemetry(self.vehicle)
@@ -79,6 +85,9 @@ class Server:
         self._udp_client: Client | None = None
         self._udp_peer: tuple[str, int] | None = None
         self._alone_ends = alone_ends
+        self._lock_step = lock_step
+        self._station_s = -1.0
+        self._station_wall_s = 0.0
         self._parent = os.getppid()
         self._selector = selectors.DefaultSelector()
         self._clients: list[_Tcp] = []
@@ -176,12 +185,28 @@ class Server:
         for each in list(self._clients):
             if not each.flush():
                 self._drop(each)
-        if self._had_client:
+        if self._had_client and not self._waits_for_station():
             self._advance()
         if self._alone_ends:
             orphan = os.getppid() != self._parent
             alone = self._had_client and not self._clients and self._udp is None
             self._stopped = self._stopped or orphan or alone
+
+    def _waits_for_station(self) -> bool:
+        vehicle = self.vehicle
+        last_s = vehicle.failsafes.last_station_s
+        if last_s != last_s or not (self._lock_step or vehicle.parameters["FS_GCS_ENABLE"] > 0):
+            return False
+        now = time.monotonic()
+        if last_s != self._station_s:
+            self._station_s, self._station_wall_s = last_s, now
+        waits = (
+            vehicle.time_s - last_s > _STATION_AHEAD_S
+            and now - self._station_wall_s < _STATION_WAIT_S
+        )
+        if waits:
+            self._wall_s, self._simulated_s = now, vehicle.time_s
+        return waits
 
     def _wait_s(self) -> float:
         if not self._had_client:
