@@ -16,6 +16,7 @@ from corridor import FencewalkError
 COMMANDS: dict[str, str] = {
     "plan": "fencewalk.commands.plan:plan",
     "check": "fencewalk.commands.check:check",
+    "fly": "fencewalk.commands.fly:fly",
     "inspect": "fencewalk.commands.inspect:inspect",
     "orthophoto": "fencewalk.commands.orthophoto:orthophoto",
     "analyze": "fencewalk.commands.analyze:analyze",
