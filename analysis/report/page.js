@@ -188,7 +188,7 @@ function sizeOf(finding) {
 function item(finding) {
   const where = [finding.station || `${finding.lat.toFixed(6)}, ${finding.lon.toFixed(6)}`, finding.side ? t(finding.side) : "", sizeOf(finding), percent(finding.conf)].filter(Boolean).join(" · ");
   const status = finding.status ? el("span", { class: `tag ${finding.status}` }, t(finding.status)) : null;
-  const row = el("div", { class: "row" }, finding.chip ? el("img", { src: finding.chip, alt: "", loading: "lazy" }) : el("div"),
+  const row = el("div", { class: "row" }, finding.chip ? el("img", { src: finding.chip, alt: "", decoding: "async" }) : el("div"),
     el("div", { class: "text" }, el("div", { class: "what" }, el("span", { class: `sev s${finding.sev}`, title: t("severity") }, String(finding.sev)), titleOf(finding), status),
       el("div", { class: "where" }, where), finding.next ? el("div", { class: "where" }, `→ ${t(finding.next)}`) : null));
   const node = el("li", { tabIndex: 0, "data-id": finding.id, onclick: (event) => { if (!event.target.closest(".more")) select(finding, { toggle: true }); },
@@ -345,8 +345,8 @@ function drawTotals() {
 }
 function stateTable(rows, heading) {
   const body = rows.map((row) => el("tr", row.go ? { "data-go": "", tabIndex: 0, onclick: row.go, onkeydown: (event) => { if (event.key === "Enter") row.go(); } } : {},
-    el("td", {}, row.name), el("td", {}, metres(row.length)), ...STATES.slice(0, 4).map((s) => el("td", {}, row.metres[s] ? number(row.metres[s], 0) : "–")), el("td", {}, String(row.breaches)), el("td", {}, bar(row.metres, row.length))));
-  return el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, t(heading)), el("th", {}, t("length")), ...STATES.slice(0, 4).map((s) => el("th", {}, t(s))), el("th", {}, "#"), el("th", {}))), el("tbody", {}, ...body));
+    el("td", {}, row.name), el("td", { class: "n" }, metres(row.length)), ...STATES.slice(0, 4).map((s) => el("td", { class: "n" }, row.metres[s] ? number(row.metres[s], 0) : "–")), el("td", {}, String(row.breaches)), el("td", {}, bar(row.metres, row.length))));
+  return el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, t(heading)), el("th", {}, t("length")), ...STATES.slice(0, 4).map((s) => el("th", {}, t(s))), el("th", { title: t("breach") }, "#"), el("th", {}))), el("tbody", {}, ...body));
 }
 function drawSummary() {
   const node = $("summary"); node.replaceChildren();
@@ -356,7 +356,7 @@ function drawSummary() {
   const rows = D.pieces.filter((piece) => piece.state === "obscured" || piece.state === "unseen" || piece.state === "no_fence");
   if (rows.length) node.append(el("h2", {}, t("stretches")), el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, t("station")), el("th", {}, t("length")), el("th", {}, t("f_state")), el("th", {}, t("reason")))),
     el("tbody", {}, ...rows.map((piece) => el("tr", { "data-go": "", tabIndex: 0, onclick: () => goTo(piece.line, (piece.a + piece.b) / 2), onkeydown: (event) => { if (event.key === "Enter") goTo(piece.line, (piece.a + piece.b) / 2); } },
-      el("td", {}, `${D.lines[piece.line].route} ${t(D.lines[piece.line].side)} ${station(piece.a)} – ${station(piece.b)}`), el("td", {}, metres(piece.b - piece.a)), el("td", { class: piece.state }, t(piece.state)), el("td", {}, piece.reason))))));
+      el("td", {}, `${D.lines[piece.line].route} ${t(D.lines[piece.line].side)} ${station(piece.a)} – ${station(piece.b)}`), el("td", { class: "n" }, metres(piece.b - piece.a)), el("td", { class: `n ${piece.state}` }, t(piece.state)), el("td", {}, t(piece.reason)))))));
   if (D.crossings.length) node.append(el("h2", {}, t("crossings")), el("table", {}, el("tbody", {}, ...D.crossings.map((way) => el("tr", { "data-go": "", onclick: () => map.fitBounds(L.latLngBounds(latLngs(way.xy)).pad(0.4)) },
     el("td", {}, `${way.route} ${station(way.chainage)}`), el("td", {}, metres(way.length)), el("td", {}, percent(way.conf)), el("td", {}, way.reason))))));
   if (D.closed.length) node.append(el("h2", {}, t("closed")), el("table", {}, el("tbody", {}, ...D.closed.map((was) => el("tr", {}, el("td", {}, was.id), el("td", {}, t(was.type || was.kind)), el("td", {}, was.station), el("td", {}, t(was.status)))))));
