@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from corridor import Boundary, InputError, LocalFrame, Side, Track
+from corridor import Boundary, InputError, LocalFrame, Track
 from corridor.values import FloatArray
 from missions.dem import Dem
 from missions.lanes import offset_track
 from missions.survey import Survey
 
-_CHUNK_M = 300.0
+_CHUNK_M = 120.0
 
 
 @dataclass(frozen=True)
@@ -113,21 +113,34 @@ class Airspace:
         return Zone(name, area, keep_out.floor_m, keep_out.ceiling_m)
 
     @cached_property
-    def carriageways(self) -> shapely.STRtree:
-        """Strips of carriageway, some hundred metres each, from the boundaries inwards."""
+    def _strips(self) -> tuple[list[shapely.Geometry], FloatArray]:
+        """Strips of carriageway, and the direction (N, 2) of the road at each."""
         safety = self.survey.safety
         strips: list[shapely.Geometry] = []
+        directions: list[FloatArray] = []
         if safety.carriageway_width_m > 0:
             for boundary in self.boundaries:
-                inward = -1.0 if boundary.side is Side.LEFT else 1.0
+                opposite = _opposite(boundary, self.boundaries, self.frame)
                 for part in range(len(boundary.parts)):
                     track = Track.of(boundary, part, self.frame)
-                    strips += _strips(
-                        track,
-                        inward * safety.fence_to_carriageway_m,
-                        inward * (safety.fence_to_carriageway_m + safety.carriageway_width_m),
-                    )
-        return shapely.STRtree(strips)
+                    made, along = _strips_of(
+                        track, -float(boundary.side.outward), safety.fence_to_carriageway_m,
+                        safety.carriageway_width_m, opposite,
+                    )  # fmt: skip
+                    strips += made
+                    directions += along
+        return strips, np.array(directions).reshape(-1, 2)
+
+    @cached_property
+    def carriageways(self) -> shapely.STRtree:
+        """Strips of carriageway, some hundred metres each, from the boundaries inwards."""
+        return shapely.STRtree(self._strips[0])
+
+    def carriageway_at(self, line: shapely.LineString) -> tuple[FloatArray, shapely.Geometry]:
+        """Directions (N, 2) of the strips that a line touches, and their union."""
+        hits = self.carriageways.query(line, predicate="intersects")
+        area = shapely.union_all([self._strips[0][k] for k in hits])
+        return self._strips[1][hits], area
 
     def over_carriageway(self, xy: FloatArray) -> npt.NDArray[np.bool_]:
         """Whether each of (N, 2) positions is above a carriageway."""
@@ -136,11 +149,6 @@ class Airspace:
             points = shapely.points(xy)
             found[self.carriageways.query(points, predicate="intersects")[0]] = True
         return found
-
-    def carriageways_on(self, line: shapely.LineString) -> list[shapely.Geometry]:
-        """The strips that a line touches."""
-        hits = self.carriageways.query(line, predicate="intersects")
-        return [self.carriageways.geometries[k] for k in hits]
 
     def bounds(self, xy: FloatArray, crossing: bool = False) -> Bounds:
         """What is allowed along a polyline (N, 2).
@@ -284,25 +292,52 @@ def _denser_near(
     )
 
 
-def _strips(track: Track, near_m: float, far_m: float) -> list[shapely.Geometry]:
-    near_xy, near_chainage = offset_track(track, near_m)
-    far_xy, far_chainage = offset_track(track, far_m)
+def _opposite(
+    boundary: Boundary, boundaries: list[Boundary], frame: LocalFrame
+) -> shapely.STRtree | None:
+    """Segments of the same route's other side, by place; None if it is not drawn."""
+    segments: list[shapely.LineString] = []
+    for other in boundaries:
+        if other.route == boundary.route and other.side is not boundary.side:
+            for part in range(len(other.parts)):
+                xy = Track.of(other, part, frame).xy
+                segments += [shapely.LineString(pair) for pair in itertools.pairwise(xy)]
+    return shapely.STRtree(segments) if segments else None
+
+
+def _strips_of(
+    track: Track,
+    inward: float,
+    gap_m: float,
+    width_m: float,
+    opposite: shapely.STRtree | None,
+) -> tuple[list[shapely.Geometry], list[FloatArray]]:
+    """Strips from `gap_m` inside the fence, as wide as given or as the other fence leaves room."""
     first, last = track.chainage_m[0], track.chainage_m[-1]
     count = max(1, int(np.ceil((last - first) / _CHUNK_M)))
-    cuts = np.linspace(first, last, count + 1)
     strips: list[shapely.Geometry] = []
-    for start, end in itertools.pairwise(cuts.tolist()):
-        one = _piece(near_xy, near_chainage, start, end)
-        other = _piece(far_xy, far_chainage, start, end)
-        ring = shapely.Polygon(np.concatenate([one, other[::-1]]))
+    directions: list[FloatArray] = []
+    for start, end in itertools.pairwise(np.linspace(first, last, count + 1).tolist()):
+        at = np.linspace(start, end, 7)
+        room_m = width_m
+        if opposite is not None:
+            away = opposite.query_nearest(
+                shapely.points(track.at(at)), max_distance=200.0, return_distance=True
+            )[1]
+            if len(away):
+                room_m = min(width_m, float(away.min()) - 2.0 * gap_m)
+        if room_m < 1.0:
+            continue
+        inner = (track.chainage_m > start) & (track.chainage_m < end)
+        xy = np.vstack([track.at(start), track.xy[inner], track.at(end)])
+        piece = Track(xy, np.concatenate([[start], track.chainage_m[inner], [end]]))
+        near_xy, _ = offset_track(piece, inward * gap_m)
+        far_xy, _ = offset_track(piece, inward * (gap_m + room_m))
+        ring = shapely.Polygon(np.concatenate([near_xy, far_xy[::-1]]))
         strips.append(ring if ring.is_valid else shapely.make_valid(ring))
-    return strips
-
-
-def _piece(xy: FloatArray, chainage: FloatArray, start: float, end: float) -> FloatArray:
-    inner = chainage[(chainage > start) & (chainage < end)]
-    at = np.concatenate([[start], inner, [end]])
-    return np.column_stack([np.interp(at, chainage, xy[:, axis]) for axis in (0, 1)])
+        step = xy[-1] - xy[0]
+        directions.append(step / max(float(np.hypot(*step)), 1e-9))
+    return strips, directions
 
 
 def check_polygon(area: shapely.Polygon, source: str) -> None:

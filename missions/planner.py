@@ -25,6 +25,7 @@ from missions.flight import Launch
 from missions.lanes import LanePath, Mode, lane_offsets_m, make_lane
 from missions.optics import Optics
 from missions.predicted import Photos, Piece, cover, photos_of
+from missions.routes import Router
 from missions.runs import Cut, Run, Target, make_runs, target_of
 from missions.sorties import PlannedSortie, make_sorties
 from missions.survey import Exclusion, Survey
@@ -129,7 +130,8 @@ def plan_survey(
             source, f"nothing of the route can be flown ({_commonest(cuts)})",
             "look at keep-outs, exclusions, ceiling and clearance",
         )  # fmt: skip
-    sorties, more = make_sorties(runs, launches, airspace, progress)
+    router = Router(airspace, min(target.height_m for target in targets.values()))
+    sorties, more = make_sorties(runs, launches, airspace, router, progress)
     cuts += more
     if not sorties:
         raise InputError(source, f"no lane can be flown: {_commonest(more)}", _way_out(more))

@@ -246,7 +246,7 @@ def _one_run(
     fence_ground = airspace.dem.ground_m(fence)
     fence_ground = np.where(np.isfinite(fence_ground), fence_ground, bounds.ground_m)
     reference = bounds.ground_m if target.mode == "nadir" else fence_ground
-    wanted = _smooth(s, reference, target.height_m / 2.0) + target.height_m
+    wanted = smooth_m(s, reference, target.height_m / 2.0) + target.height_m
     tolerance_m = capture.height_tolerance_frac * target.height_m
     floor = np.maximum(bounds.floor_m + ROUNDING_M, wanted - tolerance_m)
     # A floor for the picture's sake must not push the path through the roof of what is safe.
@@ -319,7 +319,7 @@ def _speed_for_terrain(
     return next(v for v, e in zip(candidates, excess, strict=True) if e <= least + 0.5)
 
 
-def _smooth(s: FloatArray, values: FloatArray, half_m: float) -> FloatArray:
+def smooth_m(s: FloatArray, values: FloatArray, half_m: float) -> FloatArray:
     """Mean over a window of the path: single crowns and roofs do not lift the whole lane."""
     area = np.concatenate([[0.0], np.cumsum(np.diff(s) * (values[1:] + values[:-1]) / 2.0)])
     low, high = np.maximum(s - half_m, s[0]), np.minimum(s + half_m, s[-1])

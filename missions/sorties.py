@@ -13,7 +13,7 @@ from missions.energy import EnergyModel
 from missions.flight import Cost, Launch, Segment, cost_of
 from missions.items import item_count
 from missions.returns import Return, plan_return
-from missions.routes import transit
+from missions.routes import Router
 from missions.runs import Cut, Run
 
 _SHORTEST_HALF_M = 60.0
@@ -42,7 +42,11 @@ class _Group:
 
 
 def make_sorties(
-    runs: list[Run], launches: list[Launch], airspace: Airspace, progress: Progress = silent
+    runs: list[Run],
+    launches: list[Launch],
+    airspace: Airspace,
+    router: Router,
+    progress: Progress = silent,
 ) -> tuple[list[PlannedSortie], list[Cut]]:
     """Splits runs among launch sites and batteries.
 
@@ -60,7 +64,7 @@ def make_sorties(
         energy = EnergyModel.of(airspace.survey.aircraft, airspace.survey.safety, altitude_m)
         left = list(group.runs)
         while left:
-            sortie, left, failed = _one_sortie(left, group.launch, airspace, energy)
+            sortie, left, failed = _one_sortie(left, group.launch, router, energy)
             cuts += failed
             if sortie is not None:
                 sorties.append(sortie)
@@ -101,7 +105,7 @@ def _cut(run: Run, reason: str) -> Cut:
 
 
 def _one_sortie(
-    left: list[Run], launch: Launch, airspace: Airspace, energy: EnergyModel
+    left: list[Run], launch: Launch, router: Router, energy: EnergyModel
 ) -> tuple[PlannedSortie | None, list[Run], list[Cut]]:
     """One sortie from the runs left; returns it, what is left then, and what cannot be flown."""
     ground = np.array([*launch.xy, launch.ground_m])
@@ -113,11 +117,11 @@ def _one_sortie(
         order = _nearest_first(left, here)
         added = False
         for k, reverse in order[:3]:
-            candidate = _with_run(segments, here, left[k], reverse, airspace)
+            candidate = _with_run(segments, here, left[k], reverse, router)
             if candidate is None:
                 continue
-            sortie = _closed(candidate, launch, ground, airspace, energy)
-            if sortie is None or not _affordable(sortie, airspace):
+            sortie = _closed(candidate, launch, ground, router, energy)
+            if sortie is None or not _affordable(sortie, router.airspace):
                 continue
             segments, best = candidate, sortie
             here = candidate[-1].xyz[-1]
@@ -131,7 +135,7 @@ def _one_sortie(
         # Nothing can be flown from the ground as it is: halve the nearest run, or give it up.
         k, reverse = order[0]
         run, rest = left[k], left[:k] + left[k + 1 :]
-        reason = _why_not(run, reverse, launch, ground, airspace, energy)
+        reason = _why_not(run, reverse, launch, ground, router, energy)
         if reason.startswith("battery") and run.length_m > 2 * _SHORTEST_HALF_M:
             left = [*rest, *run.halves()]
         else:
@@ -150,17 +154,17 @@ def _nearest_first(runs: list[Run], here: FloatArray) -> list[tuple[int, bool]]:
 
 
 def _with_run(
-    segments: list[Segment], here: FloatArray, run: Run, reverse: bool, airspace: Airspace
+    segments: list[Segment], here: FloatArray, run: Run, reverse: bool, router: Router
 ) -> list[Segment] | None:
     """The flight so far with the way to a run and the run; None if there is no such way."""
     points = run.xyz[::-1] if reverse else run.xyz
     lane = Segment("lane", points, run.speed_m_s, run, reverse)
     if segments and np.allclose(here, points[0], atol=0.01):
         return [*segments, lane]
-    way = transit(airspace, here, points[0])
+    way = router.way(here, points[0])
     if way is None:
         return None
-    speed = airspace.survey.aircraft.cruise_speed_m_s
+    speed = router.airspace.survey.aircraft.cruise_speed_m_s
     if not segments:
         up, way = way[:2], way[1:]
         takeoff = Segment("takeoff", up, speed)
@@ -172,21 +176,21 @@ def _closed(
     segments: list[Segment],
     launch: Launch,
     ground: FloatArray,
-    airspace: Airspace,
+    router: Router,
     energy: EnergyModel,
 ) -> PlannedSortie | None:
     """The flight with its way back and landing; None if there is none."""
-    way = transit(airspace, segments[-1].xyz[-1], ground)
+    way = router.way(segments[-1].xyz[-1], ground)
     if way is None:
         return None
-    speed = airspace.survey.aircraft.cruise_speed_m_s
+    speed = router.airspace.survey.aircraft.cruise_speed_m_s
     flight = [
         *segments,
         Segment("transit", way[:-1], speed),
         Segment("landing", way[-2:], speed),
     ]
     cost = cost_of(flight, energy)
-    home = plan_return(cost, launch, airspace, energy)
+    home = plan_return(cost, launch, router.airspace, energy)
     if home is None:
         return None
     return PlannedSortie(launch, tuple(flight), cost, home, energy)
@@ -204,19 +208,20 @@ def _why_not(
     reverse: bool,
     launch: Launch,
     ground: FloatArray,
-    airspace: Airspace,
+    router: Router,
     energy: EnergyModel,
 ) -> str:
-    flight = _with_run([], ground, run, reverse, airspace)
+    flight = _with_run([], ground, run, reverse, router)
     if flight is None:
         return f"no clear way from launch site {launch.name}"
-    sortie = _closed(flight, launch, ground, airspace, energy)
+    sortie = _closed(flight, launch, ground, router, energy)
     if sortie is None:
         return f"no clear way back to launch site {launch.name}"
     worst = max(float(sortie.cost.energy_wh.max()), sortie.home.worst_wh)
     if worst > energy.budget_wh:
         return f"battery: {worst:.0f} Wh needed, {energy.budget_wh:.0f} Wh usable"
+    survey = router.airspace.survey
     return (
-        f"item limit: {item_count(sortie.segments, airspace.survey)} mission items, the autopilot "
-        f"holds {airspace.survey.aircraft.max_items}"
+        f"item limit: {item_count(sortie.segments, survey)} mission items, the autopilot holds "
+        f"{survey.aircraft.max_items}"
     )

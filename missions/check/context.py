@@ -56,6 +56,24 @@ class PlanContext:
         chainage, _ = track.locate(xy)
         return f"{boundary.route} {boundary.side.value} {format_station(max(0.0, chainage[0]))}"
 
+    def inward_m(self, xy: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """How far inside the nearest boundary positions (N, 2) are, and its direction (N, 2)."""
+        tree, owner = self._tree
+        near, piece = tree.query_nearest(shapely.points(xy), all_matches=False)
+        inward = np.full(len(xy), -np.inf)
+        along = np.zeros((len(xy), 2))
+        owners = np.asarray(owner)[piece]
+        for number in np.unique(owners):
+            mine = near[owners == number]
+            boundary, track = self.tracks[int(number)]
+            chainage, offset = track.locate(xy[mine])
+            inward[mine] = -offset * boundary.side.outward
+            along[mine] = track.direction_at(chainage)
+            # Beyond the ends of the line nothing is known of a road.
+            beyond = (chainage <= track.chainage_m[0]) | (chainage >= track.chainage_m[-1])
+            inward[mine[beyond]] = -np.inf
+        return inward, along
+
 
 @dataclass(frozen=True)
 class SortieContext:

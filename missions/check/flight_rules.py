@@ -194,6 +194,63 @@ def obstacles(context: SortieContext) -> Iterator[CheckFinding]:
             )  # fmt: skip
 
 
+def carriageway(context: SortieContext) -> Iterator[CheckFinding]:
+    """Live lanes are crossed square and high enough, and never flown along."""
+    safety = context.plan.survey.safety
+    if safety.carriageway_width_m <= 0:
+        return
+    xy = context.plan.frame.to_xy(context.samples[:, :2])
+    inward, along = context.plan.inward_m(xy)
+    flying = context.home_distance_m > _HOME_COLUMN_M
+    # Half a metre less on each side: the lanes' own lines are within that of the edge.
+    over = (inward > safety.fence_to_carriageway_m + 0.5) & flying
+    over &= inward < safety.fence_to_carriageway_m + safety.carriageway_width_m - 0.5
+    edge = np.diff(np.concatenate([[0], over.astype(np.int8), [0]]))
+    crossings, lane_m = 0, 0.0
+    ground = context.plan.surface.at(context.samples[:, :2]).bilinear_m
+    triggers = np.array([leg.trigger_m for leg in context.flight.legs])[context.sample_legs]
+    passes = zip(np.flatnonzero(edge == 1), np.flatnonzero(edge == -1) - 1, strict=True)
+    for first, last in passes:
+        length = float(np.hypot(*np.diff(xy[first : last + 1], axis=0).T).sum())
+        where = np.zeros(len(xy), dtype=bool)
+        where[first] = True
+        if triggers[first : last + 1].any():
+            lane_m += length
+            continue
+        crossings += 1
+        step = xy[last] - xy[first]
+        unit = step / max(float(np.hypot(*step)), 1e-9)
+        square = float(np.degrees(np.arccos(min(1.0, abs(float(unit @ along[first]))))))
+        low = float((context.samples[first : last + 1, 2] - ground[first : last + 1]).min())
+        from_home = context.home_distance_m[[first, last]].min() <= 2.0 * _HOME_COLUMN_M
+        if safety.crossing == "forbid" and not from_home:
+            yield _at(context, where, Level.BLOCKING, "crossing",
+                      "crosses a carriageway, which is forbidden")  # fmt: skip
+        elif square < 45.0 and length > 15.0:
+            yield _at(
+                context, where, Level.WARNING if from_home else Level.BLOCKING, "carriageway",
+                f"flies {length:.0f} m above the carriageway at {square:.0f}° to it",
+                metres=length, angle_deg=square,
+            )  # fmt: skip
+        if low < safety.crossing_height_m - 1.0 and not from_home:
+            yield _at(
+                context, where, Level.BLOCKING, "crossing-height",
+                f"crosses a carriageway at {low:.0f} m, {safety.crossing_height_m:.0f} m needed",
+                height_m=low,
+            )  # fmt: skip
+    if lane_m > 1.0:
+        yield CheckFinding(
+            Level.WARNING, "lane-over-carriageway",
+            f"{lane_m:.0f} m of lanes lie above a carriageway (another road or ramp)",
+            context.sortie.sortie_id, numbers={"metres": lane_m},
+        )  # fmt: skip
+    if crossings:
+        yield CheckFinding(
+            Level.NOTE, "crossings", f"crosses carriageways {crossings} times",
+            context.sortie.sortie_id, numbers={"crossings": crossings},
+        )  # fmt: skip
+
+
 def _gap_to_wire(
     xy: FloatArray, z: FloatArray, wire_xy: FloatArray, top: FloatArray, needed: float
 ) -> FloatArray:

@@ -14,6 +14,7 @@ from missions.check.coverage_rules import coverage, intervals
 from missions.check.findings import CheckFinding, Level
 from missions.check.flight_rules import (
     beside,
+    carriageway,
     clearance,
     obstacles,
     rates,
@@ -26,8 +27,8 @@ from missions.plan_files import read_plan
 from missions.survey import survey_from
 
 _SORTIE_RULES: tuple[Callable[[SortieContext], Iterator[CheckFinding]], ...] = (
-    structure, clearance, beside, rates, reach, obstacles, energy, way_home, fence, rally,
-    intervals,
+    structure, clearance, beside, rates, reach, obstacles, carriageway, energy, way_home,
+    fence, rally, intervals,
 )  # fmt: skip
 
 
