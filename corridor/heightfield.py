@@ -86,7 +86,7 @@ class Heightfield:
     ) -> Self:
         """A surface, with the tops of its blocks worked out."""
         heights = np.ascontiguousarray(heights_m, dtype=np.float32)
-        return cls(heights, west_m, north_m, cell_x_m, cell_y_m, _block_tops(heights))
+        return cls(heights, west_m, north_m, cell_x_m, cell_y_m, block_tops(heights))
 
     @property
     def grid(self) -> FloatArray:
@@ -100,7 +100,8 @@ class Heightfield:
 
 
 @numba.njit(cache=True)
-def _block_tops(heights_m: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def block_tops(heights_m: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The highest height of each block and one cell around it; minus infinity where none is."""
     rows, columns = heights_m.shape
     down, across = (rows + BLOCK - 1) // BLOCK, (columns + BLOCK - 1) // BLOCK
     tops_m = np.full((down, across), -np.inf, dtype=np.float32)
@@ -114,30 +115,40 @@ def _block_tops(heights_m: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return tops_m
 
 
-@numba.njit(cache=True)
-def height_at(heights_m: npt.NDArray[np.float32], column: float, row: float) -> float:
-    """Bilinear height at grid coordinates; half a cell beyond the centres counts as the edge."""
+# Inlined by Numba: a call that passes an array counts its references, which takes longer than the
+# sum itself.
+@numba.njit(cache=True, inline="always")
+def _height(heights_m: npt.NDArray[np.float32], column: float, row: float) -> float:
     rows, columns = heights_m.shape
-    if not (-0.5 <= column <= columns - 0.5 and -0.5 <= row <= rows - 0.5):
-        return np.nan
     column = min(max(column, 0.0), columns - 1.0)
     row = min(max(row, 0.0), rows - 1.0)
     j, i = min(int(column), max(columns - 2, 0)), min(int(row), max(rows - 2, 0))
     j1, i1 = min(j + 1, columns - 1), min(i + 1, rows - 1)
     fx, fy = column - j, row - i
     # A corner without weight must not make its neighbour unknown.
-    top = _blend(heights_m[i, j], heights_m[i, j1], fx)
-    bottom = _blend(heights_m[i1, j], heights_m[i1, j1], fx)
-    return _blend(top, bottom, fy)
+    if fx <= 0.0:
+        top, bottom = heights_m[i, j], heights_m[i1, j]
+    elif fx >= 1.0:
+        top, bottom = heights_m[i, j1], heights_m[i1, j1]
+    else:
+        top = heights_m[i, j] + fx * (heights_m[i, j1] - heights_m[i, j])
+        bottom = heights_m[i1, j] + fx * (heights_m[i1, j1] - heights_m[i1, j])
+    if fy <= 0.0:
+        result = top
+    elif fy >= 1.0:
+        result = bottom
+    else:
+        result = top + fy * (bottom - top)
+    return result
 
 
-@numba.njit(cache=True, inline="always")
-def _blend(first: float, second: float, share: float) -> float:
-    if share <= 0.0:
-        return first
-    if share >= 1.0:
-        return second
-    return first + share * (second - first)
+@numba.njit(cache=True)
+def height_at(heights_m: npt.NDArray[np.float32], column: float, row: float) -> float:
+    """Bilinear height at grid coordinates; half a cell beyond the centres counts as the edge."""
+    rows, columns = heights_m.shape
+    if not (-0.5 <= column <= columns - 0.5 and -0.5 <= row <= rows - 0.5):
+        return np.nan
+    return _height(heights_m, column, row)
 
 
 @numba.njit(cache=True)
@@ -169,11 +180,11 @@ def first_hit(
     """How far along a ray the surface first stands above it, or -1.
 
     The ray is (column, row, z) + reach · (step_column, step_row, step_z). It is looked at every
-    half cell and the crossing then halved down; blocks that lie wholly under the ray are leapt.
+    half cell and the crossing then closed in on; blocks that lie wholly under the ray are leapt.
 
     Args:
         reach_from, reach_to: the stretch of the ray that counts.
-        slack_m: how far the surface has to stand above the ray.
+        slack_m: how far the surface has to stand above the ray; below 0, how far it may lie under.
     """
     rows, columns = heights_m.shape
     low, high = reach_from, reach_to
@@ -192,11 +203,11 @@ def first_hit(
         return -1.0
     pace = max(abs(step_column), abs(step_row))
     stride = 0.5 / pace if pace > 1e-15 else high - low + 1.0
-    reach, before = low, low
+    reach, before, gap_before = low, low, math.nan
     while True:
         c, r = column + reach * step_column, row + reach * step_row
-        j, i = int(min(max(c, 0.0), columns - 1.0)), int(min(max(r, 0.0), rows - 1.0))
-        bj, bi = j // BLOCK, i // BLOCK
+        bj = int(min(max(c, 0.0), columns - 1.0)) // BLOCK
+        bi = int(min(max(r, 0.0), rows - 1.0)) // BLOCK
         # Where the ray leaves this block.
         leave = high
         if step_column > 1e-15:
@@ -209,62 +220,55 @@ def first_hit(
             leave = min(leave, (bi * BLOCK - row) / step_row)
         leave = max(leave, reach)
         lowest = z_m + step_z * (leave if step_z < 0 else reach)
-        if lowest > tops_m[bi, bj]:
+        if lowest > tops_m[bi, bj] - slack_m:
             if leave >= high:
                 return -1.0
-            before = leave
+            before, gap_before = leave, math.nan
             reach = leave + 1e-6 * stride
             continue
         while True:
-            c, r = column + reach * step_column, row + reach * step_row
-            surface = height_at(
-                heights_m, min(max(c, 0.0), columns - 1.0), min(max(r, 0.0), rows - 1.0)
+            gap = (
+                _height(heights_m, column + reach * step_column, row + reach * step_row)
+                - slack_m
+                - z_m
+                - reach * step_z
             )
-            if surface - slack_m > z_m + reach * step_z:
-                return _halve(
-                    heights_m,
-                    column,
-                    row,
-                    z_m,
-                    step_column,
-                    step_row,
-                    step_z,
-                    before,
-                    reach,
-                    slack_m,
-                )
+            if gap > 0.0:
+                break
             if reach >= high:
                 return -1.0
-            before = reach
+            before, gap_before = reach, gap
             if reach >= leave:
-                reach = min(reach + 1e-6 * stride, high)
                 break
             reach = min(reach + stride, leave)
-
-
-@numba.njit(cache=True)
-def _halve(
-    heights_m: npt.NDArray[np.float32],
-    column: float,
-    row: float,
-    z_m: float,
-    step_column: float,
-    step_row: float,
-    step_z: float,
-    above: float,
-    below: float,
-    slack_m: float,
-) -> float:
-    for _ in range(24):
-        if below - above < 1e-4:
+        if gap > 0.0:
             break
-        middle = 0.5 * (above + below)
-        surface = height_at(heights_m, column + middle * step_column, row + middle * step_row)
-        if surface - slack_m > z_m + middle * step_z:
-            below = middle
+        reach = min(reach + 1e-6 * stride, high)
+    # Where between the two the ray goes under, by false position (Illinois).
+    if not gap_before < 0.0:
+        return before
+    side = 0
+    while reach - before > 1e-5:
+        middle = (before * gap - reach * gap_before) / (gap - gap_before)
+        gap_middle = (
+            _height(heights_m, column + middle * step_column, row + middle * step_row)
+            - slack_m
+            - z_m
+            - middle * step_z
+        )
+        if abs(gap_middle) < 1e-5:
+            return middle
+        if gap_middle > 0.0:
+            reach, gap = middle, gap_middle
+            if side == 1:
+                gap_before *= 0.5
+            side = 1
         else:
-            above = middle
-    return below
+            before, gap_before = middle, gap_middle
+            if side == -1:
+                gap *= 0.5
+            side = -1
+    return reach
 
 
 def reach_to_surface(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from analysis.mapping.frames import Frame, Skipped, picture_size
 from corridor import InputError
 from corridor.camera import Camera, Pose
 from corridor.photo import PhotoTags, read_tags
+from corridor.shots import poses_of, read_shots, turned_to_grid
 from corridor.values import FloatArray
 
 
@@ -101,14 +101,6 @@ def read_camera(path: Path) -> Camera:
         return Camera(**values)
     except (TypeError, ValueError) as error:
         raise InputError(path, f"is no camera ({error})") from error
-
-
-def turned_to_grid(crs: pyproj.CRS, lon_deg: float, lat_deg: float) -> float:
-    """Degrees clockwise from the grid's north to true north at a place."""
-    forward = _to_grid(crs)
-    x0, y0 = forward.transform(lon_deg, lat_deg)
-    x1, y1 = forward.transform(lon_deg, lat_deg + 1e-4)
-    return math.degrees(math.atan2(x1 - x0, y1 - y0))
 
 
 def _to_grid(crs: pyproj.CRS) -> pyproj.Transformer:
@@ -235,21 +227,22 @@ def _opensfm_pose(
 def _from_photos_csv(
     sizes: Mapping[Path, tuple[int, int]], crs: pyproj.CRS, spec: PoseSpec, source: Path
 ) -> tuple[list[Frame], list[Skipped]]:
-    rows = read_photo_rows(source)
-    by_name = {_stem(row["file"]): row for row in rows if row.get("file")}
-    if not by_name:
-        if len(rows) != len(sizes):
+    shots = read_shots(source)
+    poses = poses_of(shots, crs, spec.mount, spec.mount_pitch_deg)
+    named = {_stem(shot.file): pose for shot, pose in zip(shots, poses, strict=True) if shot.file}
+    if not named:
+        if len(poses) != len(sizes):
             raise InputError(
                 source,
-                f"has {len(rows)} photos without file names, and there are {len(sizes)} frames",
+                f"has {len(poses)} photos without file names, and there are {len(sizes)} frames",
                 "run fencewalk geotag first: it finds which shot is missing",
             )
         ordered = sorted(sizes, key=lambda path: path.name)
-        by_name = {_stem(path.name): row for path, row in zip(ordered, rows, strict=True)}
+        named = {_stem(path.name): pose for path, pose in zip(ordered, poses, strict=True)}
     frames, skipped = [], []
     for path, size in sizes.items():
-        row = by_name.get(_stem(path.name))
-        if row is None:
+        pose = named.get(_stem(path.name))
+        if pose is None:
             skipped.append(Skipped(path, f"is not in {source.name}"))
             continue
         camera = spec.camera or _tagged_camera(path, size)
@@ -257,56 +250,9 @@ def _from_photos_csv(
             raise InputError(
                 path, "does not say what lens took it", "give --camera with a camera.json"
             )
-        pose = _row_pose(row, crs, spec, source)
-        frames.append(Frame(path, _fitted(camera, size, path, "--camera"), pose))
+        raised = replace(pose, z_m=pose.z_m + spec.altitude_offset_m)
+        frames.append(Frame(path, _fitted(camera, size, path, "--camera"), raised))
     return frames, skipped
-
-
-def read_photo_rows(source: Path) -> list[dict[str, str]]:
-    """The rows of a photos.csv, which must have position and angles.
-
-    Raises:
-        InputError: naming the column that is missing.
-    """
-    try:
-        with source.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            columns = table.fieldnames or []
-            rows = list(table)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(source, f"cannot be read as a table ({error})") from error
-    needed = ("lat_deg", "lon_deg", "alt_msl_m", "yaw_deg", "pitch_deg", "roll_deg")
-    missing = [name for name in needed if name not in columns]
-    if missing:
-        raise InputError(
-            source, f"has no column '{missing[0]}'", "the columns of a flight's photos.csv"
-        )
-    return rows
-
-
-def _row_pose(row: Mapping[str, str], crs: pyproj.CRS, spec: PoseSpec, source: Path) -> Pose:
-    def number(name: str) -> float:
-        try:
-            value = float(row[name])
-        except (TypeError, ValueError) as error:
-            raise InputError(source, f"{name} is '{row[name]}'", "a number") from error
-        if not math.isfinite(value):
-            raise InputError(source, f"{name} is '{row[name]}'", "a finite number")
-        return value
-
-    lon_deg, lat_deg = number("lon_deg"), number("lat_deg")
-    turned_deg = turned_to_grid(crs, lon_deg, lat_deg)
-    x_m, y_m = _to_grid(crs).transform(lon_deg, lat_deg)
-    z_m = number("alt_msl_m") + spec.altitude_offset_m
-    if all(row.get(f"gimbal_{angle}_deg") for angle in ("yaw", "pitch", "roll")):
-        yaw_deg = number("gimbal_yaw_deg") + turned_deg
-        pitch_deg, roll_deg = number("gimbal_pitch_deg"), number("gimbal_roll_deg")
-        return Pose(x_m, y_m, z_m, yaw_deg, pitch_deg, roll_deg)
-    yaw_deg = number("yaw_deg") + turned_deg
-    if spec.mount == "fixed":
-        vehicle_deg = (yaw_deg, number("pitch_deg"), number("roll_deg"))
-        return Pose.on_vehicle([x_m, y_m, z_m], *vehicle_deg, spec.mount_pitch_deg)
-    return Pose(x_m, y_m, z_m, yaw_deg, spec.mount_pitch_deg, 0.0)
 
 
 def _from_tags(
