@@ -17,11 +17,14 @@ COMMANDS: dict[str, str] = {
     "plan": "fencewalk.commands.plan:plan",
     "check": "fencewalk.commands.check:check",
     "fly": "fencewalk.commands.fly:fly",
+    "geotag": "fencewalk.commands.geotag:geotag",
+    "coverage": "fencewalk.commands.coverage:coverage",
     "inspect": "fencewalk.commands.inspect:inspect",
     "orthophoto": "fencewalk.commands.orthophoto:orthophoto",
     "analyze": "fencewalk.commands.analyze:analyze",
     "score": "fencewalk.commands.score:score",
     "scene": "fencewalk.commands.scene:scene",
+    "demo": "fencewalk.commands.demo:demo",
 }
 """Command name to `module:attribute`, in the order of a working day; imported when asked for."""
 
