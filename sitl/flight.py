@@ -21,7 +21,8 @@ from sitl.scenario import Injection, Scenario
 
 AUTO, GUIDED = 3, 4
 _UPLOAD_SPEEDUP = 10.0
-_INJECT_SPEEDUP = 20.0
+_INJECT_SPEEDUP = 3.0
+_ARMING_SPEEDUP = 1.0
 _INTERVALS_MS = {33: 200, 30: 200, 1: 200, 42: 200, 193: 1000, 147: 1000, 162: 1000, 2: 1000}
 """Message number to interval on the vehicle's clock: position, attitude, status, mission, EKF,
 battery, fence, time."""
@@ -124,6 +125,7 @@ def fly_sortie(
         described = {**describe_vehicle(link), "kind": vehicle.spec.kind}
         result = FlightResult(recorder.recording, sortie, upload, described, speedup=speedup)
         _ask_for_messages(link)
+        _set_pace(link, _ARMING_SPEEDUP)
         _arm_and_start(link, recorder)
         result.auto_ms = recorder.time_boot_ms
         _set_pace(link, speedup)
@@ -216,7 +218,7 @@ def _watch(
             continue
         last_heard = now
         elapsed_s = (recorder.time_boot_ms - result.auto_ms) / 1000.0
-        if waiting and not slowed and elapsed_s > waiting[0].at_s - 12.0:
+        if waiting and not slowed and elapsed_s > waiting[0].at_s - 6.0:
             _set_pace(link, min(_INJECT_SPEEDUP, speedup or _INJECT_SPEEDUP))
             slowed = True
         if waiting and elapsed_s >= waiting[0].at_s:

@@ -13,7 +13,7 @@ _STATE = {
 }
 
 
-def rest_of(mission: Mission, last_reached: int) -> Mission:
+def rest_of(mission: Mission, last_reached: int) -> tuple[Mission, dict[int, int]]:
     """A mission that takes off again and flies on from the waypoint reached last.
 
     Speed and gimbal as they were set by then are sent again on the way, and the camera is switched
@@ -22,6 +22,10 @@ def rest_of(mission: Mission, last_reached: int) -> Mission:
     Args:
         mission: the whole.
         last_reached: sequence number of the last waypoint reached.
+
+    Returns:
+        The rest, and the sequence number in the whole of each of its items that comes from there
+        (the take-off and what is sent again are left out).
 
     Raises:
         ValueError: if that is no waypoint of the mission.
@@ -45,5 +49,10 @@ def rest_of(mission: Mission, last_reached: int) -> Mission:
     after = list(items[last_reached + 1 :])
     if after and after[0].command == Command.DO_SET_CAM_TRIGG_DIST:
         on_again = []
-    rest = (*begin, *state.values(), items[last_reached], *on_again, *after)
-    return mission.with_items(tuple(rest))
+    lead = (*begin, *state.values())
+    rest = (*lead, items[last_reached], *on_again, *after)
+    first = len(lead) + 1
+    numbers = {first: last_reached}
+    for offset in range(len(after)):
+        numbers[first + len(on_again) + 1 + offset] = last_reached + 1 + offset
+    return mission.with_items(tuple(rest)), numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from sitl.report import write_report
 from sitl.resume import rest_of
 from sitl.scenario import Scenario
 from sitl.scenario_setup import fit_sortie
-from sitl.verify import Check, Verification, planned_path, verify_flight
+from sitl.verify import BACK_AT, Check, Verification, planned_path, verify_flight
 
 SUMMARY_VERSION = 1
 DEFAULT_SPEEDUP = {STAND_IN: 100.0, ARDUPILOT: 20.0}
@@ -173,7 +173,8 @@ def _fly_with_battery_change(
     reached = [n for n in numbers if first.recording.time_of("TEXT", f"Reached command #{n}")]
     if not reached:
         raise VehicleError("no waypoint was reached before the battery change")
-    rest = replace(sortie, mission=rest_of(sortie.mission, reached[-1]))
+    remaining, original = rest_of(sortie.mission, reached[-1])
+    rest = replace(sortie, mission=remaining)
     calm = scenario.model_copy(update={"inject": []})
     second = _fly(rest, calm, options, out, progress, "vehicle-2")
     # One log of both flights, in order; frames carry their own times.
@@ -181,19 +182,14 @@ def _fly_with_battery_change(
     joined = log_1.read_bytes() + log_2.read_bytes()
     log_2.write_bytes(joined)
     log_1.unlink()
-    return _joined(first, second, reached[-1])
+    return _joined(first, second, original, reached[-1])
 
 
-def _joined(first: FlightResult, second: FlightResult, last_reached: int) -> FlightResult:
+def _joined(
+    first: FlightResult, second: FlightResult, original: Mapping[int, int], last_reached: int
+) -> FlightResult:
     """Both flights as one: the second's clock goes on a minute after the first's end."""
     shift = round(first.end_ms - second.auto_ms + 60_000)
-    # Waypoint numbers of the rest are counted from the one that was reached last.
-    rest_first = next(
-        number
-        for number, item in enumerate(second.sortie.mission.all_items)
-        if number > 0 and item == first.sortie.mission.all_items[last_reached]
-    )
-    offset = last_reached - rest_first
     taken = len(first.recording.photos)
     recording = Recording(
         first.recording.track + [(row[0] + shift, *row[1:]) for row in second.recording.track],
@@ -201,9 +197,9 @@ def _joined(first: FlightResult, second: FlightResult, last_reached: int) -> Fli
         + [(row[0] + taken, *row[1:8], row[8] + shift) for row in second.recording.photos],
         first.recording.events
         + [
-            Event(e.time_boot_ms + shift, e.kind, _renumbered(e, offset, last_reached))
+            Event(e.time_boot_ms + shift, e.kind, _renumbered(e, original, last_reached))
             for e in second.recording.events
-            if e.time_boot_ms >= second.auto_ms - 2500
+            if e.time_boot_ms >= second.auto_ms - 2500 and e.text != "GUIDED"
         ],
         first.recording.used_mah + second.recording.used_mah,
     )
@@ -221,12 +217,12 @@ def _joined(first: FlightResult, second: FlightResult, last_reached: int) -> Fli
     )
 
 
-def _renumbered(event: Event, offset: int, last_reached: int) -> str:
+def _renumbered(event: Event, original: Mapping[int, int], last_reached: int) -> str:
     prefix = "Reached command #"
     if event.kind == "TEXT" and event.text.startswith(prefix):
-        number = int(event.text.removeprefix(prefix)) + offset
+        number = original.get(int(event.text.removeprefix(prefix)), 0)
         # It flies to the waypoint reached last once more; that is no new one.
-        return f"Back at waypoint {number}" if number == last_reached else f"{prefix}{number}"
+        return f"{BACK_AT}{number}" if number == last_reached else f"{prefix}{number}"
     return event.text
 
 

@@ -25,6 +25,8 @@ WAYPOINT_MISS_M = 8.0
 their middle, and a strong wind pushes outward for a moment."""
 TRACK_OFF_M = 8.0
 HEIGHT_OFF_M = 3.0
+BACK_AT = "Back at waypoint "
+"""Text of a joined recording: the flight after a battery change is where the first was left."""
 _REACHED = re.compile(r"Reached command #(\d+)")
 _PLACED = (Command.WAYPOINT, Command.SPLINE_WAYPOINT)
 
@@ -226,7 +228,14 @@ def _on_mission(result: FlightResult, numbers: Sequence[int]) -> Any:
         return np.zeros(len(auto), dtype=bool)
     complete = numbers and result.recording.time_of("TEXT", f"Reached command #{numbers[-1]}")
     end = last if complete else np.inf
-    return auto & (times >= first) & (times <= end)
+    keep = auto & (times >= first) & (times <= end)
+    for time_ms, text in result.recording.texts:
+        if text.startswith(BACK_AT):
+            stops = [e.time_boot_ms for e in result.recording.events if e.kind == "DISARMED"]
+            before = [stop for stop in stops if stop < time_ms]
+            if before:
+                keep &= ~((times > before[-1] - 1) & (times < time_ms))
+    return keep
 
 
 def _against_plan(

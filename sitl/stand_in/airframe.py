@@ -51,7 +51,7 @@ STEP_S = 0.01
 """Length of one step of the simulation."""
 
 # What the guidance does.
-ON_GROUND, CLIMB, PATH, HOLD, DESCEND, LEVEL_DESCEND = 0, 1, 2, 3, 4, 5
+ON_GROUND, CLIMB, PATH, HOLD, DESCEND, LEVEL_DESCEND, LEVEL_HOLD = 0, 1, 2, 3, 4, 5, 6
 
 # Why `fly` came back.
 NOTHING, REACHED, PHOTO, TOUCHDOWN, CLIMBED = 0, 1, 2, 3, 4
@@ -215,7 +215,7 @@ def _guide(s: FloatArray, p: FloatArray, legs: FloatArray, dt: float) -> int:
 def _control(s: FloatArray, p: FloatArray, dt: float) -> tuple[float, float, float]:
     """Acceleration asked for (north, east, up), limited by the lean, cross-track part first."""
     target = s[TARGET : TARGET + 9]
-    if int(s[MODE]) == LEVEL_DESCEND:
+    if int(s[MODE]) in (LEVEL_DESCEND, LEVEL_HOLD):
         up = target[8] + p[S_KP_VZ] * (
             target[5] + p[S_KP_Z] * (target[2] - s[POS + 2]) - s[VEL + 2]
         )

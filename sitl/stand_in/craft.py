@@ -230,13 +230,23 @@ class Craft:
     def descend(self, with_position: bool) -> None:
         """Down to the ground, here; without position it only keeps level."""
         target = self.state[a.TARGET : a.TARGET + 9]
-        if self.guidance not in (a.HOLD, a.PATH, a.DESCEND):
+        if self.guidance not in (a.HOLD, a.PATH, a.DESCEND, a.LEVEL_HOLD):
             self._target_here()
         elif self.guidance == a.PATH:
             self._hold_target(self.stopping_point())
         target[2] = self.position[2]
         target[5] = self.velocity[2]
         self.state[a.MODE] = a.DESCEND if with_position else a.LEVEL_DESCEND
+
+    def level_off(self, with_position: bool) -> None:
+        """Keeps the height; without position it keeps level and drifts to a stop."""
+        if with_position:
+            self.hold()
+            return
+        target = self.state[a.TARGET : a.TARGET + 9]
+        target[:] = 0.0
+        target[:3] = self.stopping_point()
+        self.state[a.MODE] = a.LEVEL_HOLD
 
     def stopping_point(self) -> FloatArray:
         """Where it comes to rest when the position controller brakes."""

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 import shapely
 
+from corridor import LonLat
+
 if TYPE_CHECKING:
     from sitl.stand_in.vehicle import Vehicle
 
+_AIDING_STOPS_S = 15.0
+"""From then on the position reported is the last one (as recorded)."""
 _EKF_GIVES_UP_S = 8.0
 """GPS aiding times out after 7 s, and the check must fail for one second more."""
 _AUTO, _GUIDED, _LOITER, _RTL, _LAND, _BRAKE = 3, 4, 5, 6, 9, 17
@@ -28,6 +32,7 @@ class Failsafes:
         self.radio_failed = False
         self._gps_since_s = math.inf
         self.position_lost = False
+        self.last_place: LonLat | None = None
         self.last_station_s = math.nan
         self._station_failed = False
         self.fence_breached = 0
@@ -173,11 +178,16 @@ class Failsafes:
         if p["SIM_GPS1_ENABLE"] > 0:
             self._gps_since_s = math.inf
             self.position_lost = False
+            self.last_place = None
             return
         self._gps_since_s = min(self._gps_since_s, v.time_s)
-        if self.position_lost or v.time_s - self._gps_since_s < _EKF_GIVES_UP_S:
+        lost_for_s = v.time_s - self._gps_since_s
+        if lost_for_s >= _AIDING_STOPS_S and self.last_place is None:
+            self.last_place = v.craft.lonlat
+        if self.position_lost or lost_for_s < _EKF_GIVES_UP_S:
             return
         self.position_lost = True
+        v.reconfigure()
         if not v.in_air or p["FS_EKF_THRESH"] <= 0:
             return
         v.say(2, "EKF variance")
@@ -185,8 +195,7 @@ class Failsafes:
             v.say(2, "EKF Failsafe: changed to ALT_HOLD Mode")
             v.set_mode(2)
         elif p["FS_EKF_ACTION"] > 0:
-            v.set_mode(_LAND)
-            v.begin_landing()
+            v.land_after_pause()
             v.say(2, "EKF Failsafe: changed to LAND Mode")
 
     # Fence.
@@ -199,8 +208,6 @@ class Failsafes:
         self._inside, self._outside = [], []
         craft = self._v.craft
         index = 0
-        from corridor import LonLat
-
         while index < len(items):
             item = items[index]
             count = int(item.p1) if item.command in (5001, 5002) else 1

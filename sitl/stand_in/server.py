@@ -18,6 +18,8 @@ from sitl.stand_in.vehicle import Vehicle
 
 _SLICE_S = 0.1
 """Simulated time between two looks at the sockets."""
+_STEP_S = 0.02
+"""Least simulated time worth a step."""
 _BEHIND = 262_144
 """Bytes a client may lag; the clock waits for a slower one, so that nothing is lost."""
 _STATION_AHEAD_S = 2.0
@@ -95,6 +97,7 @@ class Server:
         self._had_client = False
         self._wall_s = 0.0
         self._simulated_s = 0.0
+        self._pace = -1.0
 
     def stop(self) -> None:
         """Ends `run` at its next look."""
@@ -216,7 +219,7 @@ class Server:
         speedup = self.vehicle.parameters["SIM_SPEEDUP"]
         if speedup <= 0:
             return 0.0
-        ahead_s = (self.vehicle.time_s - self._simulated_s) / speedup
+        ahead_s = (self.vehicle.time_s + _STEP_S - self._simulated_s) / speedup
         late_s = self._wall_s + ahead_s - time.monotonic()
         return min(max(late_s, 0.0), 0.05)
 
@@ -231,17 +234,15 @@ class Server:
                 self._wall_s, self._simulated_s = now, vehicle.time_s
                 return
         speedup = vehicle.parameters["SIM_SPEEDUP"]
+        if speedup != self._pace:
+            self._pace, self._wall_s, self._simulated_s = speedup, now, vehicle.time_s
         if speedup > 0:
             goal = self._simulated_s + (now - self._wall_s) * speedup
-            if goal < vehicle.time_s + 0.02:
+            if goal < vehicle.time_s + _STEP_S:
                 return
-            if goal > vehicle.time_s + speedup * 0.5 + _SLICE_S:
-                # It cannot keep the pace asked for; the clock goes on from here.
-                goal = vehicle.time_s + _SLICE_S
             goal = min(goal, vehicle.time_s + _SLICE_S)
         else:
             goal = vehicle.time_s + _SLICE_S
-        before = speedup
         vehicle.advance(goal)
         for each in self._clients:
             if each.client is not None:
@@ -249,10 +250,9 @@ class Server:
                 each.flush()
         if self._udp_client is not None:
             self._udp_client.stream()
-        changed = vehicle.parameters["SIM_SPEEDUP"] != before
-        late = speedup > 0 and now - self._wall_s > 1.0
-        if changed or late:
-            self._wall_s, self._simulated_s = time.monotonic(), vehicle.time_s
+        if goal < self._simulated_s + (now - self._wall_s) * speedup - 2.0 * _SLICE_S * speedup:
+            # It cannot keep the pace asked for; the clock goes on from here.
+            self._wall_s, self._simulated_s = now, vehicle.time_s
 
     def _accept(self, listener: Any) -> None:
         try:

@@ -108,7 +108,7 @@ class Telemetry:
     def _place(self) -> tuple[int, int]:
         if self._v.time_s < ORIGIN_S:
             return 0, 0
-        place = self._v.craft.lonlat
+        place = self._v.failsafes.last_place or self._v.craft.lonlat
         return round(place.lat_deg * 1e7), round(place.lon_deg * 1e7)
 
     @property

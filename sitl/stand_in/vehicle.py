@@ -36,6 +36,7 @@ USING_GPS_S = 41.3
 """When it uses GPS, and the vehicle can be armed."""
 _TICK_S = 0.1
 _ARMING_DELAY_S = 2.0
+_LAND_PAUSE_S = 4.0
 
 Broadcast = Callable[[str, dict[str, Any]], None]
 
@@ -92,7 +93,7 @@ class Vehicle:
         self._next_photo_s = math.inf
         self._wind_m_s = 0.0
         self._configured = -1
-        self._reconfigure()
+        self.reconfigure()
 
     # Small things.
 
@@ -167,7 +168,7 @@ class Vehicle:
 
     def _tick(self) -> None:
         if self._configured != self.parameters.changes:
-            self._reconfigure()
+            self.reconfigure()
         while self._boot_texts and self.time_s >= self._boot_texts[0][0]:
             _, severity, text = self._boot_texts.pop(0)
             self.say(severity, text)
@@ -187,7 +188,8 @@ class Vehicle:
         if idle and delay > 0 and self.time_s - self._armed_s > delay and self.mode != AUTO:
             self.disarm("Disarming motors")
 
-    def _reconfigure(self) -> None:
+    def reconfigure(self) -> None:
+        """Takes over parameters that have changed."""
         self._configured = self.parameters.changes
         self.craft.configure(self.parameters)
         self.craft.settings[a.S_VOLTS] = self.voltage_v
@@ -205,6 +207,7 @@ class Vehicle:
         here = self.parameters["CAM1_TYPE"] > 0 and (
             self.parameters["CAM_AUTO_ONLY"] == 0 or self.mode == AUTO
         )
+        here = here and not self.failsafes.position_lost
         spacing = self.parameters["CAM1_TRIGG_DIST"] if here else 0.0
         if spacing <= 0.0 and self.parameters["CAM1_TRIGG_DIST"] <= 0.0:
             self.craft.forget_photo_place()
@@ -253,7 +256,7 @@ class Vehicle:
         elif item.command == 206:
             p.put("CAM1_TRIGG_DIST", max(item.p1, 0.0))
             self.craft.forget_photo_place()
-            self._reconfigure()
+            self.reconfigure()
             if item.p3 == 1 and p["CAM1_TYPE"] > 0:
                 self.take_photo()
                 self.craft.photo_here()
@@ -494,6 +497,14 @@ class Vehicle:
             if self.parameters["RALLY_INCL_HOME"] == 0 or far < away:
                 best, best_up = place, float(place[2])
         return best, best_up
+
+    def land_after_pause(self) -> None:
+        """LAND as failsafes set it: the descent begins four seconds later."""
+        self.set_mode(LAND)
+        if self.in_air:
+            self.craft.level_off(with_position=not self.failsafes.position_lost)
+            self._return_stage = "pause"
+            self._stage_until_s = self.time_s + _LAND_PAUSE_S
 
     def begin_landing(self) -> None:
         """Down to the ground, here."""
