@@ -13,12 +13,14 @@ from analysis.mapping import (
     MosaicSpec,
     OrthoResult,
     PoseSpec,
+    Skipped,
     ViewLimits,
     open_surface,
     read_camera,
     read_frames,
     write_mosaic,
 )
+from analysis.mapping.orthority_engine import rectify_frames
 from analysis.mapping.write import COMPRESSIONS
 from corridor import InputError
 from fencewalk.common import existing_path, json_option, out_option, print_json, progress_bar
@@ -68,6 +70,14 @@ from fencewalk.common import existing_path, json_option, out_option, print_json,
     show_default=True,
     help="Views flatter than this from straight down are not used, degrees.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["own", "nodeodm", "orthority"]),
+    default="own",
+    show_default=True,
+    help="own: here. nodeodm: a server (--url). orthority: each frame alone, into folder OUT.",
+)
+@click.option("--url", help="Of the NodeODM or ClusterODM server: http://host:3000[?token=…].")
 @click.option("--balance/--no-balance", default=True, help="Even out exposure between frames.")
 @click.option("--blend/--no-blend", default=True, help="Soft seams between frames.")
 @click.option("--compress", type=click.Choice(COMPRESSIONS), default="deflate", show_default=True)
@@ -85,6 +95,8 @@ def orthophoto(
     gsd: float | None,
     bounds: tuple[float, float, float, float] | None,
     max_angle: float,
+    engine: str,
+    url: str | None,
     balance: bool,
     blend: bool,
     compress: str,
@@ -97,6 +109,8 @@ def orthophoto(
     sees is transparent. Beside OUT goes OUT.contributions.tif: which frame, from what angle, how
     finely. Frames that cannot be used are left out and named, and the exit code is 1.
     """
+    if engine == "nodeodm":
+        return _by_server(list_frames(frames), url, gsd, out, as_json)
     if dem is None:
         raise InputError("--dem", "is not given", "a surface model of the place (GeoTIFF)")
     if gsd is not None and not (math.isfinite(gsd) and 0.001 <= gsd <= 100):
@@ -116,6 +130,11 @@ def orthophoto(
     wanted = MosaicSpec(gsd, bounds, ViewLimits(max_angle_deg=max_angle), balance, blend)
     with open_surface(dem) as surface, progress_bar("Orthophoto") as progress:
         posed, unposed = read_frames(list_frames(frames), surface.crs, spec)
+        if engine == "orthority":
+            made = rectify_frames(posed, surface.crs.to_wkt(), dem, out, gsd, progress)
+            _say_left_out(tuple(unposed))
+            click.echo(f"{len(made)} orthophotos of single frames in {out}")
+            return 1 if unposed else 0
         mosaic = Mosaic(posed, surface, wanted, progress)
         mosaic.skipped[:0] = unposed
         result = write_mosaic(mosaic, surface.crs, out, compress, progress)
@@ -154,5 +173,28 @@ def _report(result: OrthoResult, as_json: bool) -> None:
         click.echo(f"{result.path}: {size}, {result.covered_frac:.1%} of them seen")
         click.echo(f"{result.frames_used} of {result.frames_given} frames in the picture")
         click.echo(f"{result.contributions}: frame, view angle and GSD of each place")
-    for one in result.skipped:
-        click.echo(f"Left out: {one}", err=True)
+    _say_left_out(result.skipped)
+
+
+def _say_left_out(skipped: tuple[Skipped, ...]) -> None:
+    if skipped:
+        click.echo(f"{len(skipped)} frames left out:", err=True)
+    for one in skipped:
+        click.echo(f"  {one}", err=True)
+
+
+def _by_server(
+    frames: list[Path], url: str | None, gsd_m: float | None, out: Path, as_json: bool
+) -> int:
+    from analysis.mapping.nodeodm import NodeOdmSpec, make_orthophoto
+
+    if not url:
+        raise InputError("--url", "is not given", "the NodeODM server's address")
+    with progress_bar("NodeODM") as progress:
+        made = make_orthophoto(frames, out, NodeOdmSpec(url, gsd_m), progress)
+    if as_json:
+        dsm = None if made.dsm is None else str(made.dsm)
+        print_json({"orthophoto": str(made.orthophoto), "dsm": dsm, "task": made.task})
+    else:
+        click.echo(f"{made.orthophoto}" + ("" if made.dsm is None else f", {made.dsm}"))
+    return 0
