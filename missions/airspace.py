@@ -164,7 +164,7 @@ class Airspace:
         ground = dem.ground_m(points)
         highest = self._highest_beside(xy, corners_m, s)
         floor = highest + self.total_clearance_m
-        roof = ground + safety.ceiling_m
+        roof = ground + safety.ceiling_m - self._sag_m(ground, s, xy, corners_m)
         unknown = ~np.isfinite(floor) | ~np.isfinite(ground)
         blocked = np.zeros(len(s), dtype=bool)
         line = shapely.LineString(xy)
@@ -198,6 +198,17 @@ class Airspace:
         corner = np.isclose(s[:, None], corners_m[None, :], atol=1e-7).any(axis=1) if len(
             corners_m) < 50 else np.isin(np.round(s, 6), np.round(corners_m, 6))  # fmt: skip
         return Bounds(s, points, ground, floor, roof, blocked & ~unknown, unknown, corner)
+
+    def _sag_m(
+        self, ground: FloatArray, s: FloatArray, xy: FloatArray, corners_m: FloatArray
+    ) -> FloatArray:
+        """How far the ground (N,) dips below the straight line to a neighbouring break.
+
+        Along a line within one block bilinear heights are a parabola, so its middle says it all.
+        """
+        middle = self.dem.ground_m(_along(xy, corners_m, (s[1:] + s[:-1]) / 2.0))
+        sag = np.maximum((ground[1:] + ground[:-1]) / 2.0 - middle, 0.0)
+        return np.asarray(np.maximum(np.append(sag, 0.0), np.insert(sag, 0, 0.0)))
 
     def _highest_beside(self, xy: FloatArray, corners_m: FloatArray, s: FloatArray) -> FloatArray:
         """Highest ground (N,) at and around each break, within the lateral error.
@@ -317,7 +328,9 @@ def _strips_of(
     count = max(1, int(np.ceil((last - first) / _CHUNK_M)))
     strips: list[shapely.Geometry] = []
     directions: list[FloatArray] = []
-    for start, end in itertools.pairwise(np.linspace(first, last, count + 1).tolist()):
+    for begin, finish in itertools.pairwise(np.linspace(first, last, count + 1).tolist()):
+        # Neighbours overlap, or a way could slip through the seam.
+        start, end = max(begin - 2.0, float(first)), min(finish + 2.0, float(last))
         at = np.linspace(start, end, 7)
         room_m = width_m
         if opposite is not None:

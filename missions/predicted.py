@@ -174,7 +174,8 @@ def _seen(
         heights = (0.0,) if target.mode == "nadir" else (0.0, boundary.fence_height_m)
         depth = np.zeros(len(row))
         for height in heights:
-            depth, inside = project(photos, photo, base + _up(height), tan_w, tan_h)
+            away, inside = project(photos, photo, base + _up(height), tan_w, tan_h)
+            depth = np.maximum(depth, away)
             ok &= inside
         ray = base + _up(boundary.fence_height_m / 2) - photos.xyz[photo]
         normal = np.column_stack([-along[row, 1], along[row, 0]])

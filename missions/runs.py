@@ -248,9 +248,7 @@ def _one_run(
     reference = bounds.ground_m if target.mode == "nadir" else fence_ground
     wanted = smooth_m(s, reference, target.height_m / 2.0) + target.height_m
     tolerance_m = capture.height_tolerance_frac * target.height_m
-    floor = np.maximum(bounds.floor_m + ROUNDING_M, wanted - tolerance_m)
-    # A floor for the picture's sake must not push the path through the roof of what is safe.
-    floor = np.where(floor > bounds.roof_m, bounds.floor_m + ROUNDING_M, floor)
+    safe = bounds.floor_m + ROUNDING_M
     notes: list[str] = []
     wish = capture.speed_m_s or survey.aircraft.cruise_speed_m_s
     limit = optics.speed_limit_m_s(
@@ -258,7 +256,9 @@ def _one_run(
         target.gsd_m, capture.blur_limit_px,
     )  # fmt: skip
     speed = min(wish, limit)
-    speed = _speed_for_terrain(s, floor, wanted + tolerance_m, survey, speed)
+    floor, speed = _floor_and_speed(
+        s, safe, wanted, tolerance_m, bounds.roof_m + ROUNDING_M, survey, speed
+    )
     tube = Tube(
         s, floor, wanted + tolerance_m, bounds.roof_m, wanted,
         np.full(len(s), _slope(survey, speed)), bounds.corner,
@@ -305,18 +305,32 @@ def _slope(survey: Survey, speed_m_s: float) -> float:
     return vertical / speed_m_s
 
 
-def _speed_for_terrain(
-    s: FloatArray, floor: FloatArray, roof: FloatArray, survey: Survey, speed_m_s: float
-) -> float:
-    """The fastest of some speeds at which climb and descent rates keep the path in its tube."""
-    candidates = [speed_m_s * share for share in (1.0, 0.75, 0.5, 0.35, 0.25)]
-    candidates = [max(_LEAST_SPEED_M_S, v) for v in candidates]
-    excess = [
-        float(np.max(lowest_path_m(s, floor, np.full(len(s), _slope(survey, v))) - roof))
-        for v in candidates
-    ]
-    least = max(min(excess), 0.0)
-    return next(v for v, e in zip(candidates, excess, strict=True) if e <= least + 0.5)
+def _floor_and_speed(
+    s: FloatArray,
+    safe: FloatArray,
+    wanted: FloatArray,
+    tolerance_m: float,
+    ceiling: FloatArray,
+    survey: Survey,
+    speed_m_s: float,
+) -> tuple[FloatArray, float]:
+    """Lower bounds and the speed at which climb and descent rates keep the path within them.
+
+    First with a floor for the picture's sake as well, at the fastest of some speeds; where that
+    would break through the ceiling, with what is safe alone, and last at the slowest speed, for
+    which the stretch was cut to be possible.
+    """
+    speeds = [max(_LEAST_SPEED_M_S, speed_m_s * share) for share in (1.0, 0.75, 0.5, 0.35, 0.25)]
+    for floor in (np.maximum(safe, wanted - tolerance_m), safe):
+        lowest = [lowest_path_m(s, floor, np.full(len(s), _slope(survey, v))) for v in speeds]
+        fits = [bool((path <= ceiling).all()) for path in lowest]
+        if any(fits):
+            excess = [float(np.max(path - wanted - tolerance_m)) for path in lowest]
+            least = max(min(e for e, ok in zip(excess, fits, strict=True) if ok), 0.0)
+            good = [v for v, e, ok in zip(speeds, excess, fits, strict=True)
+                    if ok and e <= least + 0.5]  # fmt: skip
+            return floor, good[0]
+    return safe, _LEAST_SPEED_M_S
 
 
 def smooth_m(s: FloatArray, values: FloatArray, half_m: float) -> FloatArray:
