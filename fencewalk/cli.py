@@ -16,7 +16,10 @@ from corridor import FencewalkError
 COMMANDS: dict[str, str] = {
     "plan": "fencewalk.commands.plan:plan",
     "check": "fencewalk.commands.check:check",
+    "upload": "fencewalk.commands.upload:upload",
+    "download": "fencewalk.commands.upload:download",
     "fly": "fencewalk.commands.fly:fly",
+    "monitor": "fencewalk.commands.monitor:monitor",
     "geotag": "fencewalk.commands.geotag:geotag",
     "coverage": "fencewalk.commands.coverage:coverage",
     "inspect": "fencewalk.commands.inspect:inspect",

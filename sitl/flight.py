@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,29 +164,22 @@ def _set_pace(link: Link, speedup: float) -> None:
 
 
 def _arm_and_start(link: Link, recorder: Recorder) -> None:
-    _until(link, lambda: link.mode == GUIDED, lambda: link.command(176, 1, GUIDED), "GUIDED")
-    _until(link, lambda: link.armed, lambda: link.command(400, 1), "armed", tries=30)
+    """GUIDED, arm, AUTO, start: one right after the other, as an arming vehicle soon disarms."""
+    _accepted(link, "GUIDED", 176, 1, GUIDED)
+    _accepted(link, "armed", 400, 1)
     recorder.begin_track()
-    _until(link, lambda: link.mode == AUTO, lambda: link.command(176, 1, AUTO), "AUTO")
-    if link.command(300) != 0:
-        raise VehicleError(f"the vehicle did not start the mission: {_said(link)}")
+    _accepted(link, "AUTO", 176, 1, AUTO)
+    _accepted(link, "start its mission", 300)
 
 
-def _until(
-    link: Link,
-    holds: Callable[[], bool],
-    ask: Callable[[], int],
-    what: str,
-    tries: int = 10,
-) -> None:
-    for _ in range(tries):
-        ask()
-        end = time.monotonic() + 2.0
-        while time.monotonic() < end:
-            if holds():
-                return
-            link.receive(0.2)
-    raise VehicleError(f"the vehicle could not be made {what}: {_said(link)}")
+def _accepted(link: Link, what: str, *command: float) -> None:
+    end = time.monotonic() + 60.0
+    while link.command(int(command[0]), *command[1:]) != 0:
+        if time.monotonic() > end:
+            raise VehicleError(f"the vehicle could not be made {what}: {_said(link)}")
+        pause_end = time.monotonic() + 1.0
+        while (left := pause_end - time.monotonic()) > 0:
+            link.receive(left)
 
 
 def _said(link: Link) -> str:
@@ -209,6 +201,7 @@ def _watch(
     last_heard = time.monotonic()
     slowed = False
     shown = -1
+    was_armed = False
     while True:
         message = link.receive(1.0)
         now = time.monotonic()
@@ -229,7 +222,11 @@ def _watch(
         if recorder.mission_seq != shown:
             shown = recorder.mission_seq
             progress(shown, total, f"item {shown} of {total - 1}, {elapsed_s:.0f} s")
-        if not recorder.armed:
+        was_armed = was_armed or recorder.armed
+        if was_armed and not recorder.armed:
+            break
+        if not was_armed and elapsed_s > 15.0:
+            result.problem = "it disarmed again on the ground"
             break
         if elapsed_s > longest_s:
             result.problem = f"still in the air after {longest_s:.0f} s"

@@ -77,6 +77,8 @@ class Vehicle:
             store.mission_type: MissionProtocol(store, self.say)
             for store in (self.mission_store, self.fence_store, self.rally_store)
         }
+        lat, lon = round(home.lat_deg * 1e7), round(home.lon_deg * 1e7)
+        self.mission_store.home = WireItem(16, 0, x=lat, y=lon, z=home_altitude_m)
         self.runner = MissionRunner(self)
         self.failsafes = Failsafes(self)
         self._return_stage = ""
@@ -539,7 +541,6 @@ class Vehicle:
         nothing = [math.nan] * 4
         self.broadcast("GPS_GLOBAL_ORIGIN", {**place, **now})
         self.broadcast("HOME_POSITION", {**place, **zero, **now, "approach_z": 0.0, "q": nothing})
-        self.mission_store.home = WireItem(16, 0, x=lat, y=lon, z=altitude / 1000.0)
 
 
 def _boot_texts(home_altitude_m: float) -> list[tuple[float, int, str]]:
