@@ -16,7 +16,9 @@ class FootpathConfig:
             enters as logits clipped to `logit_range`.
         score_low: ridges below it are not followed.
         score_high: a path reaches it somewhere.
-        branch_score: mean along a branch.
+        least_probability: from which a branch is taken for a footpath.
+        other_score: mean score from which a line of another kind is worth naming.
+        twig_m: side branches shorter than this are pruned before anything is judged.
         spur_m: shorter side branches with a free end are pruned.
         least_length_m: of connected paths together.
         link_m: longest gap that is bridged.
@@ -28,9 +30,11 @@ class FootpathConfig:
     filter_weight: float = 1.0
     network_weight: float = 0.1
     logit_range: tuple[float, float] = (-5.0, 4.0)
-    score_low: float = 2.0
-    score_high: float = 2.6
-    branch_score: float = 2.3
+    score_low: float = 1.8
+    score_high: float = 2.2
+    least_probability: float = 0.5
+    other_score: float = 2.6
+    twig_m: float = 2.0
     spur_m: float = 4.0
     least_length_m: float = 8.0
     link_m: float = 12.0

@@ -6,6 +6,7 @@ ground around it as any step looks at. Neighbours share their evidence through a
 
 from __future__ import annotations
 
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.footpaths import curves, strips
-from analysis.footpaths.channels import network_input, to_lab
+from analysis.footpaths.channels import LOCAL_WINDOW_M, network_input, odd_px, to_lab
 from analysis.footpaths.config import FootpathConfig
 from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.network import HALO_PX, Network
@@ -26,6 +27,9 @@ _ALIGN_PX = 32
 Z_STEPS = 16
 """Steps per unit of z as kept; with clipping at 7 they fit a byte."""
 _Z_RANGE = (-24, 112)
+_RIDGE_REACH = 2
+_KEPT_STEPS = 0.5
+"""What is kept of the scores for bridging, in steps of z."""
 
 
 def _aligned(length_px: int) -> int:
@@ -94,7 +98,9 @@ class EvidenceTiles:
         if network is not None:
             halo = max(halo, _aligned(HALO_PX + network_window_px(grid.gsd_m)))
         self._halo_px = halo
+        self._scores: dict[tuple[int, int], bytes] = {}
         self.step_px = config.tile_px
+        self.has_network = network is not None
 
     def tile(self, tile_row: int, tile_column: int) -> LocalEvidence:
         """The evidence of one tile of `step_px` squared."""
@@ -149,6 +155,8 @@ class EvidenceTiles:
         crest[:reach], crest[-reach:] = False, False
         crest[:, :reach], crest[:, -reach:] = False, False
         crest &= valid
+        kept = np.clip(score[reach:-reach, reach:-reach] / (_KEPT_STEPS * count), 0, 255)
+        self._scores[tile_row, tile_column] = zlib.compress(kept.astype(np.uint8).tobytes(), 1)
         rows, columns = np.nonzero(crest)
         places = (rows, columns)
         size = self.step_px
@@ -159,6 +167,24 @@ class EvidenceTiles:
             z[direction[places], rows, columns].astype(np.float32) / Z_STEPS,
             logits[:, rows, columns].T.astype(np.float32) / Z_STEPS,
         )
+
+    def scores(self, row: int, column: int, rows: int, columns: int) -> Array:
+        """(rows, columns) float32 scores of a window, 0 in tiles that were not looked at."""
+        size = self.step_px
+        out = np.zeros((rows, columns), np.float32)
+        for tile_row in range(row // size, (row + rows - 1) // size + 1):
+            for tile_column in range(column // size, (column + columns - 1) // size + 1):
+                packed = self._scores.get((tile_row, tile_column))
+                if packed is None:
+                    continue
+                tile = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(size, size)
+                top, left = tile_row * size, tile_column * size
+                r0, r1 = max(row, top), min(row + rows, top + size)
+                c0, c1 = max(column, left), min(column + columns, left + size)
+                out[r0 - row : r1 - row, c0 - column : c1 - column] = tile[
+                    r0 - top : r1 - top, c0 - left : c1 - left
+                ]
+        return out * np.float32(_KEPT_STEPS / Z_STEPS)
 
     def _around(self, tile_row: int, tile_column: int, reach: int) -> tuple[Array, Array, Array]:
         """Evidence of a tile and `reach` pixels around it."""
@@ -180,11 +206,6 @@ class EvidenceTiles:
         return joined("z"), joined("logits"), joined("valid")
 
 
-_RIDGE_REACH = 2
-
-
 def network_window_px(gsd_m: float) -> int:
     """Half the window of the network's local normalisation."""
-    from analysis.footpaths.channels import LOCAL_WINDOW_M, odd_px
-
     return odd_px(LOCAL_WINDOW_M, gsd_m) // 2 + 1

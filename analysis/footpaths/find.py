@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,21 +24,16 @@ from analysis.footpaths.graph import (
     trace,
 )
 from analysis.footpaths.grid import WorkingGrid
+from analysis.footpaths.judge import Judge, Lookup, PathClass
+from analysis.footpaths.links import link
 from analysis.footpaths.network import MODEL, Network
+from analysis.footpaths.profile import profile_of
+from analysis.footpaths.strokes import strokes
 from analysis.heights import SurfaceModel
 from analysis.raster import Orthophoto
 from corridor import Progress, silent
 
 Array = npt.NDArray[Any]
-
-
-class PathClass(enum.StrEnum):
-    """What a line on the ground is."""
-
-    FOOTPATH = "footpath"
-    VEHICLE_TRACK = "vehicle_track"
-    PAVED_PATH = "paved_path"
-    OTHER_LINEAR = "other_linear"
 
 
 @dataclass(frozen=True)
@@ -104,6 +98,29 @@ def find_footpaths(
     area = whole if area is None else shapely.intersection(area, whole)
     if area.is_empty:
         return []
+    tiles, pixels = ridges(grid, area, config, network, progress)
+    if len(pixels.rows) == 0:
+        return []
+    gsd_m = 2 * grid.gsd_m
+    judge = Judge(pixels, config, gsd_m, network=network is not None)
+    graph = _graph(pixels, judge, config, gsd_m)
+    graph = link(graph, tiles.scores, config.link_m, gsd_m)
+    paths: list[Footpath] = []
+    for piece in pieces(graph):
+        seen = sum(b.length_px for b in piece if not b.inferred) * gsd_m
+        if seen >= config.least_length_m:
+            paths += _paths(piece, judge, grid)
+    return sorted(paths, key=lambda path: (-path.length_m, path.centreline.coords[0]))
+
+
+def ridges(
+    grid: WorkingGrid,
+    area: shapely.Geometry,
+    config: FootpathConfig,
+    network: Network | None,
+    progress: Progress = silent,
+) -> tuple[EvidenceTiles, RidgePixels]:
+    """Ridge pixels in an area, row by row, and the tiles they came from."""
     wanted = list(_tiles_of(area, grid, config.tile_px))
     across = len({column for _, column in wanted}) + 2
     tiles = EvidenceTiles(grid, config, network, kept=2 * across + 4)
@@ -112,11 +129,7 @@ def find_footpaths(
         progress(number, len(wanted), "footpaths")
         found.append(tiles.ridge_pixels(row, column))
     progress(len(wanted), len(wanted), "footpaths")
-    pixels = _inside(_joined(found), area, grid)
-    paths: list[Footpath] = []
-    for branches in _pieces(pixels, config, 2 * grid.gsd_m):
-        paths += _strokes(branches, pixels, grid, config)
-    return sorted(paths, key=lambda path: (-path.length_m, path.centreline.coords[0]))
+    return tiles, _inside(_joined(found), area, grid)
 
 
 def _tiles_of(area: shapely.Geometry, grid: WorkingGrid, tile_px: int) -> Iterator[tuple[int, int]]:
@@ -161,22 +174,6 @@ def _inside(pixels: RidgePixels, area: shapely.Geometry, grid: WorkingGrid) -> R
     )
 
 
-class _Lookup:
-    """Values of ridge pixels by place."""
-
-    def __init__(self, pixels: RidgePixels) -> None:
-        self._pixels = pixels
-        self._stride = int(pixels.columns.max(initial=0)) - int(pixels.columns.min(initial=0)) + 8
-        self._low = int(pixels.columns.min(initial=0)) - 4
-        self._keys = pixels.rows.astype(np.int64) * self._stride + pixels.columns - self._low
-
-    def index(self, places: Array) -> Array:
-        """Index of each (row, column), -1 where it is no ridge pixel."""
-        keys = places[:, 0].astype(np.int64) * self._stride + places[:, 1] - self._low
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.where(self._keys[at] == keys, at, -1)
-
-
 def _thick(pixels: RidgePixels) -> Array:
     """Ridge pixels and those beside them, so that lines broken by one pixel hold together."""
     places = np.column_stack([pixels.rows, pixels.columns])
@@ -184,54 +181,50 @@ def _thick(pixels: RidgePixels) -> Array:
     return np.unique(np.concatenate(around), axis=0)
 
 
-def _pieces(pixels: RidgePixels, config: FootpathConfig, gsd_m: float) -> Iterator[list[Branch]]:
-    if len(pixels.rows) == 0:
-        return
-    lookup = _Lookup(pixels)
+def candidates(pixels: RidgePixels, config: FootpathConfig, gsd_m: float) -> Iterator[Graph]:
+    """Branches of each component of ridge pixels, before any judgement."""
     nodes = 0
+    lookup = Lookup(pixels)
     for group in components(_thick(pixels)):
         index = lookup.index(group)
         if pixels.score[index[index >= 0]].max() < config.score_high:
             continue
-        if len(group) * gsd_m < config.least_length_m:
-            continue
         graph = merge_chains(trace(thin(group), nodes))
         nodes += 2 * len(group)
-        graph = prune_spurs(graph, 2.0 / gsd_m)
-        kept = [b for b in graph.branches if _mean(b, pixels, lookup)[0] >= config.branch_score]
-        graph = prune_spurs(merge_chains(Graph(kept)), config.spur_m / gsd_m)
-        for piece in pieces(graph):
-            if sum(b.length_px for b in piece) * gsd_m >= config.least_length_m:
-                yield piece
+        yield prune_spurs(graph, config.twig_m / gsd_m)
 
 
-def _mean(branch: Branch, pixels: RidgePixels, lookup: _Lookup) -> tuple[float, float]:
-    """Mean score and mean local z over a branch; nothing where no ridge pixel is near."""
-    index = lookup.index(branch.pixels)
-    index = index[index >= 0]
-    if len(index) == 0:
-        return 0.0, 0.0
-    return float(pixels.score[index].mean()), float(pixels.z[index].mean())
+def _graph(pixels: RidgePixels, judge: Judge, config: FootpathConfig, gsd_m: float) -> Graph:
+    """Branches that are kept, in all components."""
+    kept: list[Branch] = []
+    for candidate in candidates(pixels, config, gsd_m):
+        graph = merge_chains(Graph([b for b in candidate.branches if judge.keep(b)]))
+        kept += prune_spurs(graph, config.spur_m / gsd_m).branches
+    return Graph(kept)
 
 
-def _strokes(
-    branches: list[Branch], pixels: RidgePixels, grid: WorkingGrid, config: FootpathConfig
-) -> Iterator[Footpath]:
-    lookup = _Lookup(pixels)
-    for branch in branches:
-        if branch.length_px * 2 * grid.gsd_m < 2:
+def _paths(piece: list[Branch], judge: Judge, grid: WorkingGrid) -> Iterator[Footpath]:
+    for stroke in strokes(piece, lambda b: judge.path_class(b.pixels).value):
+        seen = [b for b in stroke.branches if not b.inferred]
+        if not seen:
             continue
-        score, z = _mean(branch, pixels, lookup)
-        xy = grid.xy(2.0 * branch.pixels[:, 0] + 1, 2.0 * branch.pixels[:, 1] + 1)
+        places = np.vstack([b.pixels for b in seen])
+        evidence = judge.evidence(places)
+        xy = grid.xy(2.0 * stroke.pixels[:, 0] + 1, 2.0 * stroke.pixels[:, 1] + 1)
+        if len(xy) < 3:
+            continue
         line = shapely.simplify(shapely.LineString(_smooth(xy)), 0.5 * grid.gsd_m)
+        profile = profile_of(line, grid, 1.0)
+        whole = sum(b.length_px for b in stroke.branches)
+        inferred = sum(b.length_px for b in stroke.branches if b.inferred)
         yield Footpath(
             centreline=line,
-            path_class=PathClass.FOOTPATH,
-            confidence=float(np.clip((score - 1.5) / 3, 0.05, 0.95)),
-            visibility=float(np.clip(z / 4, 0, 1)),
-            width_m=1.0,
-            inferred_frac=0.0,
-            evidence={"score": score, "z": z},
+            path_class=judge.path_class(places, profile.width_m),
+            confidence=float(np.clip(judge.probability(places), 0.01, 0.99)),
+            visibility=float(np.clip(evidence["z"] / 4, 0, 1)) * (1 - inferred / whole),
+            width_m=profile.width_m,
+            inferred_frac=inferred / whole,
+            evidence={**evidence, "contrast": profile.contrast, "lighter": profile.lighter},
         )
 
 

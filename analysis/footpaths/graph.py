@@ -143,26 +143,25 @@ def trace(skeleton: Array, first_node: int = 0) -> Graph:
 
 def merge_chains(graph: Graph) -> Graph:
     """Joins branches at nodes where only two meet."""
-    branches = list(graph.branches)
-    changed = True
-    while changed:
-        changed = False
-        at: dict[int, list[int]] = defaultdict(list)
-        for index, branch in enumerate(branches):
-            for end in branch.ends:
-                at[end].append(index)
-        for node, there in at.items():
-            if len(there) != 2 or there[0] == there[1]:
-                continue
-            a, b = branches[there[0]], branches[there[1]]
-            if a.inferred != b.inferred:
-                continue
-            joined = _joined(a, b, node)
-            keep = [x for i, x in enumerate(branches) if i not in there]
-            branches = [*keep, joined]
-            changed = True
-            break
-    return Graph(branches)
+    branches: dict[int, Branch] = dict(enumerate(graph.branches))
+    at: dict[int, list[int]] = defaultdict(list)
+    for index, branch in branches.items():
+        for end in branch.ends:
+            at[end].append(index)
+    for node in list(at):
+        there = at[node]
+        if len(there) != 2 or there[0] == there[1]:
+            continue
+        first, second = there
+        a, b = branches[first], branches[second]
+        if a.inferred != b.inferred:
+            continue
+        branches[first] = _joined(a, b, node)
+        del branches[second]
+        far = b.ends[1] if b.ends[0] == node else b.ends[0]
+        at[far] = [first if index == second else index for index in at[far]]
+        at[node] = []
+    return Graph(list(branches.values()))
 
 
 def _joined(a: Branch, b: Branch, node: int) -> Branch:
@@ -177,17 +176,22 @@ def prune_spurs(graph: Graph, least_px: float) -> Graph:
     """Takes away short branches with a free end that hang on something longer; shortest first."""
     while True:
         degree = graph.degrees()
-        spurs = [
-            branch
-            for branch in graph.branches
+        spurs = {
+            number: branch
+            for number, branch in enumerate(graph.branches)
             if branch.length_px < least_px
             and min(degree[end] for end in branch.ends) == 1
             and max(degree[end] for end in branch.ends) > 1
-        ]
-        if not spurs:
+        }
+        # Of the spurs at one node the shortest goes first: what is left may be no spur then.
+        taken: dict[int, int] = {}
+        for number in sorted(spurs, key=lambda n: (spurs[n].length_px, tuple(spurs[n].pixels[0]))):
+            root = max(spurs[number].ends, key=lambda end: degree[end])
+            taken.setdefault(root, number)
+        if not taken:
             return graph
-        shortest = min(spurs, key=lambda branch: (branch.length_px, tuple(branch.pixels[0])))
-        rest = [branch for branch in graph.branches if branch is not shortest]
+        gone = set(taken.values())
+        rest = [branch for n, branch in enumerate(graph.branches) if n not in gone]
         graph = merge_chains(Graph(rest))
 
 

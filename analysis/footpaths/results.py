@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import shapely
 
-from analysis.footpaths.find import Footpath, PathClass
+from analysis.footpaths.find import Footpath
+from analysis.footpaths.judge import PathClass
 from analysis.raster import Orthophoto
 from corridor.findings import Finding, FindingKind
 

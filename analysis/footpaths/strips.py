@@ -36,6 +36,8 @@ UNLIKE_PENALTY = 0.25
 FLANK_AT = 1.15
 """Middle of a flank, in widths from the strip's middle."""
 
+_BLOCK = 5
+
 # Ways a worn strip differs from its flanks, as (L*, a*) of unit length and a handicap in z. Worn
 # ground is mostly lighter, and redder than green; a dark strip is more often a shadow or a ditch.
 CONTRASTS = np.array(
@@ -76,7 +78,8 @@ def strips_for(gsd_m: float, native_gsd_m: float, widths_m: tuple[float, ...]) -
         pixel_m = gsd_m * 2**level
         width_px = max(3, round(width_m / pixel_m))
         length_m = min(9.0, max(3.5, 5.0 * width_m))
-        strip = Strip(level, width_px, round(length_m / 2 / pixel_m), width_px * pixel_m)
+        half_px = _BLOCK * max(1, round((length_m / pixel_m / _BLOCK - 1) / 2)) + _BLOCK // 2
+        strip = Strip(level, width_px, half_px, width_px * pixel_m)
         if not any((s.level, s.width_px) == (level, width_px) for s in found):
             found.append(strip)
     return found
@@ -253,13 +256,19 @@ def _level(
     planes = np.ascontiguousarray(planes, np.int32)
     line = np.empty((2, *shape), np.int32)
     margins = [min(_reach(strip), min(shape) // 2 - 1) for _, strip in strips]
-    scales = []
-    for (_, strip), margin in zip(strips, margins, strict=True):
-        totals = np.zeros((2, *shape), np.int32)
-        for direction in range(0, DIRECTIONS, DIRECTIONS // 4):
-            _line_sums(planes, _along(direction, strip), strip.half_length_px + 1, line)
-            _add_differences(line, *_across(direction, strip), margin, totals)
-        scales.append(_per_noise(totals, good, gsd_m, strip, margin))
+    blocks = np.empty((2, *shape), np.int32)
+    totals = [np.zeros((2, *shape), np.int32) for _ in strips]
+    for direction in range(0, DIRECTIONS, DIRECTIONS // 4):
+        last_length = -1
+        for (_, strip), margin, total in zip(strips, margins, totals, strict=True):
+            if strip.half_length_px != last_length:
+                last_length = strip.half_length_px
+                _lines(planes, direction, strip, blocks, line)
+            _add_differences(line, *_across(direction, strip), margin, total)
+    scales = [
+        _per_noise(total, good, gsd_m, strip, margin)
+        for (_, strip), margin, total in zip(strips, margins, totals, strict=True)
+    ]
     found = np.empty(shape, np.int16)
     index = np.empty(shape, np.uint8)
     for direction in range(DIRECTIONS):
@@ -268,8 +277,8 @@ def _level(
         last_length = -1
         for (number, strip), per_noise, margin in zip(strips, scales, margins, strict=True):
             if strip.half_length_px != last_length:
-                _line_sums(planes, _along(direction, strip), strip.half_length_px + 1, line)
                 last_length = strip.half_length_px
+                _lines(planes, direction, strip, blocks, line)
             _best(
                 line, *_across(direction, strip), per_noise, CONTRASTS,
                 np.float32(UNLIKE_PENALTY), np.float32(Z_RANGE[0]), np.float32(Z_RANGE[1]),
@@ -302,9 +311,13 @@ def _per_noise(totals: Array, good: Array, gsd_m: float, strip: Strip, margin: i
     return per_noise
 
 
-def _along(direction: int, strip: Strip) -> Array:
-    half = strip.half_length_px
-    return _offsets(direction, np.arange(-half, half + 1), across=False)
+def _lines(planes: Array, direction: int, strip: Strip, blocks: Array, line: Array) -> None:
+    """Sums along the direction, as sums of blocks of five: a third of the additions."""
+    inner = _offsets(direction, np.arange(-2, 3), across=False)
+    reach = strip.half_length_px // _BLOCK
+    outer = _offsets(direction, np.arange(-reach, reach + 1) * _BLOCK, across=False)
+    _line_sums(planes, inner, 3, blocks)
+    _line_sums(blocks, outer, strip.half_length_px + 2, line)
 
 
 def _across(direction: int, strip: Strip) -> tuple[Array, Array, Array]:

@@ -1,0 +1,176 @@
+"""Is it a path, and of what kind: one judgement a branch, from what was seen along it.
+
+The weights are those of a logistic regression on branches found in generated and painted pictures
+with known paths and on pictures that hold none (`python -m analysis.training.footpaths_judge`);
+no picture with traced truth went into them.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.footpaths.config import FootpathConfig
+from analysis.footpaths.evidence import RidgePixels
+from analysis.footpaths.graph import Branch
+from analysis.footpaths.network import MODEL
+
+Array = npt.NDArray[Any]
+
+
+class PathClass(enum.StrEnum):
+    """What a line on the ground is."""
+
+    FOOTPATH = "footpath"
+    VEHICLE_TRACK = "vehicle_track"
+    PAVED_PATH = "paved_path"
+    OTHER_LINEAR = "other_linear"
+
+
+WIDEST_PAVED_PATH_M = 3.5
+
+CUES = ("score", "footpath", "vehicle", "sealed", "straight")
+"""Mean z along the best curve, the network's mean logits, and how straight it is."""
+_BUILT_WOBBLE_M = 0.15
+"""People's paths wander more than this about an even curve, kerbs and walls less."""
+_CURVE_M = 24.0
+FILTER_ALONE: Mapping[str, float] = {"bias": -6.5, "score": 2.5}
+
+
+@cache
+def weights() -> Mapping[str, float]:
+    """The judge's weights, shipped beside the network they belong to."""
+    return dict(json.loads(MODEL.with_suffix(".json").read_text(encoding="utf-8"))["judge"])
+
+
+def path_probability(evidence: Mapping[str, float], *, network: bool) -> float:
+    """How probably a branch is a footpath."""
+    by_cue = weights() if network else FILTER_ALONE
+    total = sum(by_cue[cue] * evidence[cue] for cue in CUES if cue in by_cue) + by_cue["bias"]
+    return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
+
+
+def class_of(
+    evidence: Mapping[str, float], width_m: float, *, network: bool, least: float
+) -> PathClass:
+    """The class of a branch; without the network a path is a path.
+
+    Args:
+        evidence: means along it.
+        width_m: as measured.
+        network: whether the logits are the network's.
+        least: probability from which it is taken for a footpath.
+    """
+    if not network:
+        return PathClass.FOOTPATH
+    built, wheels = evidence["sealed"], evidence["vehicle"]
+    if built > 0 and built > evidence["footpath"]:
+        return PathClass.PAVED_PATH if width_m <= WIDEST_PAVED_PATH_M else PathClass.OTHER_LINEAR
+    if wheels > 0 and wheels > evidence["footpath"]:
+        return PathClass.VEHICLE_TRACK
+    if path_probability(evidence, network=True) >= least:
+        return PathClass.FOOTPATH
+    return PathClass.OTHER_LINEAR
+
+
+def straightness(places: Array, gsd_m: float) -> float:
+    """How little a line wanders about even curves: 0 as people walk, to 2 as things are built.
+
+    Deviation from a parabola over pieces of up to 24 m, in octaves below 15 cm; a short line
+    cannot show it and counts less.
+    """
+    xy = places.astype(np.float64) * gsd_m
+    length_m = float(np.hypot(*np.diff(xy, axis=0).T).sum())
+    count = max(1, round(length_m / _CURVE_M))
+    squares, total = 0.0, 0
+    for piece in np.array_split(xy, count):
+        if len(piece) < 8:
+            continue
+        centred = piece - piece.mean(axis=0)
+        _, _, axes = np.linalg.svd(centred, full_matrices=False)
+        along, across = (centred @ axes.T).T
+        rest = across - np.polyval(np.polyfit(along, across, 2), along)
+        squares += float((rest**2).sum())
+        total += len(piece)
+    if total == 0:
+        return 0.0
+    wobble_m = max(math.sqrt(squares / total), 1e-3)
+    octaves = max(0.0, min(2.0, math.log2(_BUILT_WOBBLE_M / wobble_m)))
+    return octaves * min(1.0, length_m / 20.0)
+
+
+class Lookup:
+    """Values of ridge pixels by place."""
+
+    def __init__(self, pixels: RidgePixels) -> None:
+        self._pixels = pixels
+        self._stride = int(pixels.columns.max(initial=0)) - int(pixels.columns.min(initial=0)) + 8
+        self._low = int(pixels.columns.min(initial=0)) - 4
+        self._keys = pixels.rows.astype(np.int64) * self._stride + pixels.columns - self._low
+
+    def index(self, places: Array) -> Array:
+        """Index of each (row, column), -1 where it is no ridge pixel."""
+        keys = places[:, 0].astype(np.int64) * self._stride + places[:, 1] - self._low
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return np.where(self._keys[at] == keys, at, -1)
+
+
+class Judge:
+    """What was seen along a branch, and what it is.
+
+    Args:
+        pixels: all ridge pixels.
+        config: thresholds.
+        gsd_m: of the ridge pixels.
+        network: whether there are logits of the network.
+    """
+
+    def __init__(
+        self, pixels: RidgePixels, config: FootpathConfig, gsd_m: float, *, network: bool
+    ) -> None:
+        self._pixels = pixels
+        self._gsd_m = gsd_m
+        self._lookup = Lookup(pixels)
+        self._network = network
+        self._config = config
+
+    def evidence(self, places: Array) -> dict[str, float]:
+        """Means over the ridge pixels at (n, 2) row, column, which follow one another."""
+        index = self._lookup.index(places)
+        index = index[index >= 0]
+        if len(index) == 0:
+            return dict.fromkeys(("score", "z", "footpath", "vehicle", "sealed", "straight"), -8.0)
+        logits = self._pixels.logits[index].mean(axis=0)
+        return {
+            "score": float(self._pixels.score[index].mean()),
+            "z": float(self._pixels.z[index].mean()),
+            "footpath": float(logits[0]),
+            "vehicle": float(logits[1]),
+            "sealed": float(logits[2]),
+            "straight": straightness(places, self._gsd_m),
+        }
+
+    def probability(self, places: Array) -> float:
+        """Of being a footpath."""
+        return path_probability(self.evidence(places), network=self._network)
+
+    def path_class(self, places: Array, width_m: float = 1.0) -> PathClass:
+        """What it is taken for."""
+        least = self._config.least_probability
+        return class_of(self.evidence(places), width_m, network=self._network, least=least)
+
+    def keep(self, branch: Branch) -> bool:
+        """Whether a branch is worth naming: a path, or a clear line of another kind."""
+        evidence = self.evidence(branch.pixels)
+        if not self._network:
+            return path_probability(evidence, network=False) >= self._config.least_probability
+        if self.path_class(branch.pixels) is PathClass.FOOTPATH:
+            return True
+        return evidence["score"] >= self._config.other_score

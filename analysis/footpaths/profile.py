@@ -1,0 +1,123 @@
+"""What lies across a path: its width, its edges, its colour against the ground beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from analysis.footpaths.channels import LAB_STEPS, to_lab
+from analysis.footpaths.grid import WorkingGrid
+
+Array = npt.NDArray[Any]
+
+REACH_M = 4.0
+"""How far to either side is looked."""
+EVERY_M = 0.5
+PIECE_M = 8.0
+"""Profiles over such a length are averaged, after which the path stands out of its texture."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Across a path.
+
+    Attributes:
+        width_m: where it is half path, half ground; median over its length.
+        width_spread_m: half the distance between the quartiles of the widths of its pieces.
+        contrast: difference from the ground beside it in CIE Lab units.
+        lighter: the part of that which is lightness, with its sign, -1 to 1.
+    """
+
+    width_m: float
+    width_spread_m: float
+    contrast: float
+    lighter: float
+
+
+def profile_of(line: shapely.LineString, grid: WorkingGrid, expected_m: float) -> Profile:
+    """Measures across a centreline.
+
+    Args:
+        line: in the picture's CRS.
+        grid: where to read.
+        expected_m: about how wide it is, for telling path from ground.
+    """
+    offsets = np.arange(-REACH_M, REACH_M + 1e-9, grid.gsd_m)
+    results = []
+    pieces = max(1, round(line.length / PIECE_M))
+    for number in range(pieces):
+        start, end = line.length * number / pieces, line.length * (number + 1) / pieces
+        stations = np.arange(start, end + 1e-9, EVERY_M)
+        profiles = _sampled(line, stations, offsets, grid)
+        if profiles is None:
+            continue
+        results.append(_measured(np.nanmedian(profiles, axis=0), offsets, expected_m))
+    if not results:
+        return Profile(expected_m, 0.0, 0.0, 0.0)
+    table = np.array(results)
+    quartiles = np.percentile(table[:, 0], [25, 75])
+    return Profile(
+        float(np.median(table[:, 0])),
+        float(quartiles[1] - quartiles[0]) / 2,
+        float(np.median(table[:, 1])),
+        float(np.median(table[:, 2])),
+    )
+
+
+def _sampled(
+    line: shapely.LineString, stations: Array, offsets: Array, grid: WorkingGrid
+) -> Array | None:
+    """(stations, offsets, 3) Lab, NaN where there is no picture; None if there is none at all."""
+    places = shapely.get_coordinates(shapely.line_interpolate_point(line, stations))
+    ahead = shapely.get_coordinates(shapely.line_interpolate_point(line, stations + 1.0))
+    behind = shapely.get_coordinates(
+        shapely.line_interpolate_point(line, np.maximum(stations - 1.0, 0))
+    )
+    way = ahead - behind
+    way /= np.maximum(np.hypot(*way.T), 1e-9)[:, None]
+    across = np.column_stack([-way[:, 1], way[:, 0]])
+    xy = places[:, None, :] + offsets[None, :, None] * across[:, None, :]
+    rows = (grid.ortho.bounds[3] - xy[..., 1]) / grid.gsd_m
+    columns = (xy[..., 0] - grid.ortho.bounds[0]) / grid.gsd_m
+    row0, column0 = int(np.floor(rows.min())) - 2, int(np.floor(columns.min())) - 2
+    shape = int(np.ceil(rows.max())) + 3 - row0, int(np.ceil(columns.max())) + 3 - column0
+    rgb, valid = grid.read(row0, column0, *shape)
+    if not valid.any():
+        return None
+    lab = to_lab(rgb).transpose(1, 2, 0).astype(np.float32) / LAB_STEPS
+    lab[~valid] = np.nan
+    map_x = (columns - column0 - 0.5).astype(np.float32)
+    map_y = (rows - row0 - 0.5).astype(np.float32)
+    return np.asarray(cv2.remap(lab, map_x, map_y, cv2.INTER_LINEAR))
+
+
+def _measured(profile: Array, offsets: Array, expected_m: float) -> tuple[float, float, float]:
+    """Width, contrast and share of lightness of one averaged (offsets, 3) profile."""
+    core = np.abs(offsets) <= max(expected_m * 0.3, 0.12)
+    beside = (np.abs(offsets) >= 0.9 * expected_m) & (np.abs(offsets) <= 1.6 * expected_m + 0.3)
+    if np.isnan(profile[core]).all() or np.isnan(profile[beside]).all():
+        return expected_m, 0.0, 0.0
+    ground = np.nanmean(profile[beside], axis=0)
+    difference = np.nanmean(profile[core], axis=0) - ground
+    contrast = float(np.linalg.norm(difference))
+    if contrast < 0.5:
+        return expected_m, contrast, 0.0
+    along = (np.nan_to_num(profile, nan=0.0) - ground) @ (difference / contrast)
+    along = np.where(np.isnan(profile[:, 0]), 0.0, along)
+    half = contrast / 2
+    middle = len(offsets) // 2
+    sides = []
+    for step in (-1, 1):
+        index = middle
+        while 0 < index < len(offsets) - 1 and along[index] > half:
+            index += step
+        before = along[index - step]
+        part = (before - half) / max(before - along[index], 1e-6) if index != middle else 0.0
+        inside = abs(offsets[index - step]) if index != middle else 0.0
+        sides.append(inside + part * abs(offsets[1] - offsets[0]))
+    return float(sides[0] + sides[1]), contrast, float(difference[0] / contrast)

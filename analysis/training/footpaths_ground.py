@@ -1,0 +1,473 @@
+"""Ground to paint paths on: procedural terrain, and what on it is no path.
+
+Everything is painted in CIE Lab on a canvas of a given pixel size, from one random generator, so
+that a seed gives the same picture. Sizes are metres.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+# Mean L*, a*, b* (low, high) and texture deviation of L*; drawn wide on purpose, for any season and
+# any camera.
+VEGETATION = {
+    "grass": ((32, 65), (-22, -6), (12, 38), (1.5, 7)),
+    "dry grass": ((48, 76), (-4, 6), (10, 30), (1.5, 6)),
+    "meadow": ((40, 65), (-14, -2), (14, 34), (2.5, 8)),
+    "dormant": ((38, 62), (-2, 5), (4, 18), (1.5, 6)),
+    "scrub": ((22, 48), (-15, -2), (6, 25), (5, 11)),
+}
+SOIL = {
+    "brown": ((32, 70), (1, 13), (7, 28), (1.0, 4.5)),
+    "red": ((35, 60), (10, 26), (14, 36), (1.0, 4.5)),
+    "sand": ((62, 90), (-1, 6), (5, 24), (0.8, 4)),
+    "grey earth": ((35, 75), (-2, 4), (0, 12), (1.0, 5)),
+    "dark earth": ((18, 38), (0, 6), (2, 12), (1.0, 4)),
+}
+SEALED = {
+    "asphalt": ((25, 60), (-2, 2), (-5, 5), (0.5, 2.0)),
+    "concrete": ((60, 93), (-3, 3), (-3, 10), (0.5, 2.2)),
+    "pavers": ((40, 75), (-1, 14), (0, 16), (0.8, 3.0)),
+    "gravel": ((50, 85), (-2, 3), (-2, 10), (1.0, 3.5)),
+}
+
+
+@dataclass
+class Canvas:
+    """A picture being painted, with what is where.
+
+    Attributes:
+        lab: (rows, columns, 3) float32.
+        texture: (rows, columns) float32 of the ground's own texture in L*.
+        footpath, vehicle, sealed: (rows, columns) float32, 0 to 1: what the network is to find;
+            sealed is whatever was built or is water: roads, paved paths, roofs, ponds.
+        ignore: bool, where an answer is neither right nor wrong.
+        open_ground: bool, where a path may be worn.
+    """
+
+    lab: Array
+    gsd_m: float
+    rng: np.random.Generator
+    texture: Array = field(init=False)
+    footpath: Array = field(init=False)
+    vehicle: Array = field(init=False)
+    sealed: Array = field(init=False)
+    ignore: Array = field(init=False)
+    open_ground: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        shape = self.lab.shape[:2]
+        self.texture = np.zeros(shape, np.float32)
+        self.footpath = np.zeros(shape, np.float32)
+        self.vehicle = np.zeros(shape, np.float32)
+        self.sealed = np.zeros(shape, np.float32)
+        self.ignore = np.zeros(shape, bool)
+        self.open_ground = np.ones(shape, bool)
+
+    @property
+    def size_px(self) -> int:
+        """Rows, which are as many as columns."""
+        return int(self.lab.shape[0])
+
+    def cover(self, alpha: Array) -> None:
+        """Takes labels away where something opaque was painted."""
+        self.footpath *= 1 - alpha
+        self.vehicle *= 1 - alpha
+        self.sealed *= 1 - alpha
+        self.open_ground &= alpha < 0.5
+
+
+def noise(rng: np.random.Generator, size_px: int, cell_px: float, stretch: float = 1.0) -> Array:
+    """Smooth noise of unit deviation with features of about `cell_px`, longer in x by `stretch`."""
+    rows = max(2, int(size_px / cell_px) + 2)
+    columns = max(2, int(size_px / (cell_px * stretch)) + 2)
+    small = rng.standard_normal((rows, columns)).astype(np.float32)
+    if rows >= size_px and columns >= size_px:
+        return small[:size_px, :size_px]
+    full = cv2.resize(small, (size_px, size_px), interpolation=cv2.INTER_CUBIC)
+    return full / (full.std() + 1e-6)
+
+
+def texture(rng: np.random.Generator, size_px: int) -> Array:
+    """Ground texture of unit deviation: a random mixture of grain, tufts and patches."""
+    weights = rng.dirichlet([0.8, 1.0, 1.0, 0.7, 0.5])
+    total = np.zeros((size_px, size_px), np.float32)
+    for weight, cell_px in zip(weights, (1.0, 2.2, 4.5, 10.0, 25.0), strict=True):
+        total += np.sqrt(weight) * noise(rng, size_px, cell_px * rng.uniform(0.8, 1.3))
+    if rng.random() < 0.2:  # a lie of the grass, or wind
+        angle = rng.uniform(0, 180)
+        streaks = noise(rng, size_px, rng.uniform(1.5, 4), rng.uniform(3, 9))
+        turn = cv2.getRotationMatrix2D((size_px / 2, size_px / 2), angle, 1.5)
+        total += rng.uniform(0.2, 0.8) * cv2.warpAffine(
+            streaks, turn, (size_px, size_px), borderMode=cv2.BORDER_REFLECT
+        )
+    return total / (total.std() + 1e-6)
+
+
+def material(rng: np.random.Generator, kinds: dict[str, Any]) -> tuple[Array, float]:
+    """Mean Lab and texture deviation of one material drawn from `kinds`."""
+    ranges = kinds[str(rng.choice(list(kinds)))]
+    mean = np.array([rng.uniform(*ranges[channel]) for channel in range(3)], np.float32)
+    return mean, float(rng.uniform(*ranges[3]))
+
+
+def around(canvas: Canvas, reach_m: float) -> Array:
+    """The mean colour around each pixel."""
+    step = max(1, round(reach_m / canvas.gsd_m / 4))
+    small = cv2.resize(canvas.lab, None, fx=1 / step, fy=1 / step, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), reach_m / canvas.gsd_m / step)
+    return np.asarray(cv2.resize(small, (canvas.size_px,) * 2, interpolation=cv2.INTER_LINEAR))
+
+
+def fill(canvas: Canvas, alpha: Array, mean: Array, deviation: float) -> None:
+    """Paints a material over `alpha`, with a texture of its own."""
+    grain = texture(canvas.rng, canvas.size_px) * deviation
+    blend(canvas, alpha, mean, grain)
+
+
+def blend(canvas: Canvas, alpha: Array, mean: Array, grain: Array) -> None:
+    """Mixes a colour with L* texture `grain` over the canvas."""
+    a = np.asarray(alpha, np.float32)[..., None]
+    colour = np.empty_like(canvas.lab)
+    colour[:] = mean
+    colour[..., 0] += grain
+    colour[..., 2] += 0.25 * grain
+    canvas.lab = canvas.lab * (1 - a) + colour * a
+    canvas.texture = canvas.texture * (1 - alpha) + grain * alpha
+
+
+def new_ground(rng: np.random.Generator, size_px: int, gsd_m: float) -> Canvas:
+    """Open ground of two to four materials in patches, soft or sharp."""
+    canvas = Canvas(np.zeros((size_px, size_px, 3), np.float32), gsd_m, rng)
+    green = rng.random() < 0.72
+    kinds = VEGETATION if green else SOIL
+    mean, deviation = material(rng, kinds)
+    fill(canvas, np.ones((size_px, size_px), np.float32), mean, deviation)
+    for _ in range(rng.integers(0, 4)):
+        other = VEGETATION if rng.random() < 0.65 else SOIL
+        mean2, deviation2 = material(rng, other)
+        if rng.random() < 0.6:  # a variant of the same ground rather than another one
+            mean2 = mean + rng.normal(0, 1, 3).astype(np.float32) * np.array([5, 3, 4], np.float32)
+        field_ = noise(rng, size_px, rng.uniform(1, 15) / gsd_m)
+        field_ += 0.4 * noise(rng, size_px, rng.uniform(0.4, 2.5) / gsd_m)
+        edge = rng.uniform(0.05, 1.0)
+        alpha = np.clip((field_ - rng.uniform(0.2, 1.6)) / edge + 0.5, 0, 1)
+        fill(canvas, alpha * rng.uniform(0.3, 1.0), mean2, deviation2)
+    light = 1 + rng.uniform(0, 0.10) * noise(rng, size_px, rng.uniform(15, 60) / gsd_m)
+    canvas.lab[..., 0] *= light
+    return canvas
+
+
+def distance_m(canvas: Canvas, line: Array) -> Array:
+    """Metres from each pixel to a polyline of (n, 2) x, y pixels, drawn at twice the size."""
+    size = canvas.size_px * 2
+    drawn = np.full((size, size), 255, np.uint8)
+    points = np.round((line * 2 + 0.5) * 16).astype(np.int32)
+    cv2.polylines(drawn, [points.reshape(-1, 1, 2)], False, 0, 1, cv2.LINE_8, shift=4)
+    far = cv2.distanceTransform(drawn, cv2.DIST_L2, cv2.DIST_MASK_5)
+    return cv2.resize(far, (canvas.size_px,) * 2, interpolation=cv2.INTER_AREA) * (canvas.gsd_m / 2)
+
+
+def wandering_line(canvas: Canvas, kind: str = "walk") -> Array:
+    """A centreline across the canvas as (n, 2) x, y pixels.
+
+    `walk`: heading drifts as people walk; `road`: long even curves; `straight`.
+    """
+    rng, size = canvas.rng, canvas.size_px
+    step_m = 0.5
+    start = rng.uniform(0.0, 1.0, 2) * size
+    if rng.random() < 0.7:  # from an edge of the canvas
+        start[rng.integers(2)] = rng.choice([-5.0, size + 5.0])
+    aim = rng.uniform(0.15, 0.85, 2) * size
+    heading = np.arctan2(*(aim - start)[::-1])
+    # The heading swings about the way to where one wants to go.
+    swing = {"walk": rng.choice([0.1, 0.25, 0.45, 0.7]), "road": rng.uniform(0.05, 0.5)}.get(
+        kind, 0.0
+    )
+    memory_m = rng.uniform(2, 14) if kind == "walk" else rng.uniform(15, 50)
+    keep = np.exp(-step_m / memory_m)
+    smooth = swing_ = rng.normal(0, swing)
+    points = [start]
+    longest = int(rng.uniform(0.4, 2.0) * size * canvas.gsd_m / step_m)
+    for _ in range(longest):
+        swing_ = keep * swing_ + np.sqrt(1 - keep**2) * rng.normal(0, swing)
+        smooth = 0.8 * smooth + 0.2 * swing_
+        way = heading + smooth
+        step = np.array([np.cos(way), np.sin(way)]) * step_m / canvas.gsd_m
+        points.append(points[-1] + step)
+        if not (-20 < points[-1][0] < size + 20 and -20 < points[-1][1] < size + 20):
+            break
+    line = np.array(points)
+    if kind == "walk" and rng.random() < 0.5:  # steps aside around tufts and puddles
+        wobble = np.cumsum(rng.normal(0, rng.uniform(0.02, 0.10), (len(line), 2)), axis=0)
+        line += (wobble - cv2.blur(wobble, (1, 15))) / canvas.gsd_m
+    return line
+
+
+def stripe(far_m: Array, width_m: float | Array, soft_m: float) -> Array:
+    """Opacity of a stripe of a width, its edges soft over `soft_m`."""
+    return np.clip((width_m / 2 - far_m) / soft_m + 0.5, 0, 1).astype(np.float32)
+
+
+def paint_road(canvas: Canvas) -> None:
+    """A sealed or dirt road, 2.6–12 m, with markings or edges now and then."""
+    rng = canvas.rng
+    width = rng.uniform(2.6, 12)
+    line = wandering_line(canvas, "road" if rng.random() < 0.7 else "straight")
+    far = distance_m(canvas, line)
+    kinds = SEALED if rng.random() < 0.7 else SOIL
+    mean, deviation = material(rng, kinds)
+    if rng.random() < 0.6:  # verge
+        verge, verge_deviation = material(rng, SOIL if rng.random() < 0.5 else VEGETATION)
+        alpha = stripe(far, width + rng.uniform(0.5, 3), 0.8)
+        fill(canvas, alpha * rng.uniform(0.3, 1), verge, verge_deviation)
+        canvas.cover(alpha)
+    alpha = stripe(far, width, rng.uniform(0.1, 0.5))
+    fill(canvas, alpha, mean, deviation)
+    canvas.cover(alpha)
+    canvas.sealed = np.maximum(canvas.sealed, alpha)
+    if kinds is SEALED and rng.random() < 0.5:
+        offset = rng.choice([0.0, width / 2 - 0.3])
+        mark = stripe(np.abs(far - offset), rng.uniform(0.12, 0.25), 0.08)
+        canvas.lab[..., 0] += mark * rng.uniform(10, 35)
+    if kinds is not SEALED or rng.random() < 0.3:  # worn wheel tracks within the road
+        ruts = stripe(np.abs(far - rng.uniform(0.7, 1.0)), rng.uniform(0.3, 0.6), 0.3)
+        canvas.lab[..., 0] += ruts * rng.normal(0, 5)
+
+
+def paint_paved_path(canvas: Canvas) -> None:
+    """A built path: even width, sharp edges, one colour."""
+    rng = canvas.rng
+    far = distance_m(canvas, wandering_line(canvas, "road" if rng.random() < 0.6 else "straight"))
+    mean, deviation = material(rng, SEALED)
+    alpha = stripe(far, rng.uniform(0.9, 3.2), rng.uniform(0.06, 0.15))
+    fill(canvas, alpha, mean, deviation * 0.7)
+    canvas.cover(alpha)
+    canvas.sealed = np.maximum(canvas.sealed, alpha)
+    if rng.random() < 0.3:
+        kerb = stripe(np.abs(far - 0.6), 0.12, 0.08)
+        canvas.lab[..., 0] += kerb * rng.normal(0, 12)
+
+
+def paint_roof(canvas: Canvas) -> None:
+    """A building seen from above: one or two roof planes, ribs, clutter, its shadow."""
+    rng, size = canvas.rng, canvas.size_px
+    centre = rng.uniform(0, size, 2)
+    half = np.array([rng.uniform(1.5, 9), rng.uniform(1.5, 7)]) / canvas.gsd_m
+    angle = rng.uniform(0, 180)
+    box = cv2.boxPoints(((float(centre[0]), float(centre[1])), tuple(half * 2), angle))
+    shadow_by = rng.normal(0, 3.5 / canvas.gsd_m, 2)
+    shadow = np.zeros((size, size), np.float32)
+    hull = cv2.convexHull(np.vstack([box, box + shadow_by]).astype(np.float32))
+    cv2.fillConvexPoly(shadow, np.round(hull).astype(np.int32), 1.0)
+    canvas.lab[..., 0] *= 1 - cv2.blur(shadow, (3, 3)) * rng.uniform(0.3, 0.65)
+    canvas.ignore |= (shadow > 0.5) & (canvas.footpath > 0.2) & (rng.random() < 0.5)
+    alpha = np.zeros((size, size), np.float32)
+    cv2.fillConvexPoly(alpha, np.round(box).astype(np.int32), 1.0)
+    mean = np.array([rng.uniform(25, 93), rng.normal(2, 10), rng.normal(3, 12)], np.float32)
+    fill(canvas, alpha, mean, rng.uniform(0.4, 3))
+    canvas.cover(alpha)
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+    turn = np.deg2rad(angle)
+    along = (x - centre[0]) * np.cos(turn) + (y - centre[1]) * np.sin(turn)
+    across = -(x - centre[0]) * np.sin(turn) + (y - centre[1]) * np.cos(turn)
+    if rng.random() < 0.5:
+        canvas.lab[..., 0] += alpha * np.where(across > 0, 1, -1) * rng.uniform(1, 10)
+    if rng.random() < 0.5:
+        period = rng.uniform(0.25, 1.2) / canvas.gsd_m
+        canvas.lab[..., 0] += alpha * np.sin(along * 2 * np.pi / period) * rng.uniform(1, 8)
+    for _ in range(rng.integers(0, 8)):  # tanks, parapets, washing lines
+        a, b = rng.uniform(-1, 1, (2, 2)) * half
+        to_canvas = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        ends = [centre + to_canvas @ a, centre + to_canvas @ b]
+        if rng.random() < 0.5:
+            ends[1] = centre + to_canvas @ np.array([a[0], b[1]])
+        mark = np.zeros((size, size), np.float32)
+        p, q = (tuple(int(v) for v in np.round(end)) for end in ends)
+        cv2.line(mark, p, q, 1.0, int(rng.integers(1, 8)), cv2.LINE_AA)
+        canvas.lab[..., 0] += mark * alpha * rng.normal(0, 15)
+    if rng.random() < 0.6:  # parapet
+        edge = np.zeros((size, size), np.float32)
+        cv2.polylines(
+            edge, [np.round(box).astype(np.int32)], True, 1.0, int(rng.integers(1, 4)), cv2.LINE_AA
+        )
+        canvas.lab[..., 0] += edge * rng.normal(0, 14)
+    canvas.sealed = np.maximum(canvas.sealed, alpha)
+
+
+def paint_wall(canvas: Canvas, line: Array | None = None) -> None:
+    """A wall, fence, hedge, kerb or ditch: a thin line with its shadow on one side."""
+    rng = canvas.rng
+    if line is None:
+        line = wandering_line(canvas, str(rng.choice(["straight", "road"])))
+    width = rng.uniform(0.1, 0.6)
+    shade = rng.normal(0, 1.0, 2) * 6
+    far_shadow = distance_m(canvas, line + shade)
+    dark = stripe(far_shadow, abs(shade).max() * canvas.gsd_m + width, 0.2)
+    if rng.random() < 0.85:
+        canvas.lab[..., 0] *= 1 - dark * rng.uniform(0.2, 0.6)
+    alpha = stripe(distance_m(canvas, line), width, 0.1)
+    mean, deviation = material(rng, SEALED if rng.random() < 0.7 else VEGETATION)
+    if rng.random() < 0.2:
+        mean[0] = rng.uniform(8, 25)
+    blend(canvas, alpha, mean, texture(rng, canvas.size_px) * deviation)
+    canvas.cover(np.maximum(alpha, 0))
+
+
+def paint_rows(canvas: Canvas) -> None:
+    """A field of crop rows, mowing stripes, beds or plough marks with a regular period."""
+    rng, size = canvas.rng, canvas.size_px
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+    turn = rng.uniform(0, np.pi)
+    bend = noise(rng, size, 40 / canvas.gsd_m) * rng.uniform(0, 0.6) / canvas.gsd_m
+    across = -x * np.sin(turn) + y * np.cos(turn) + bend
+    along = x * np.cos(turn) + y * np.sin(turn)
+    period = np.exp(rng.uniform(np.log(0.35), np.log(5))) / canvas.gsd_m
+    wave = np.sin(across * 2 * np.pi / period + rng.uniform(0, 6))
+    wave = np.tanh(wave * rng.uniform(0.5, 4) + rng.normal(0, 0.7))
+    wave = wave * np.clip(1 + rng.uniform(0, 0.5) * noise(rng, size, 8), 0, 2)
+    if rng.random() < 0.7:
+        centre = rng.uniform(0, size, 2)
+        offset = (
+            np.array([-np.sin(turn), np.cos(turn)]) @ centre,
+            np.array([np.cos(turn), np.sin(turn)]) @ centre,
+        )
+        half = rng.uniform(4, 25, 2) / canvas.gsd_m
+        inside = (np.abs(across - offset[0]) < half[0]) & (np.abs(along - offset[1]) < half[1])
+    else:
+        inside = np.ones((size, size), bool)
+    alpha = cv2.blur(inside.astype(np.float32), (3, 3))
+    if rng.random() < 0.5:
+        mean, deviation = material(rng, SOIL if rng.random() < 0.5 else VEGETATION)
+        fill(canvas, alpha * rng.uniform(0.4, 1), mean, deviation)
+        canvas.cover(alpha)
+    canvas.lab[..., 0] += alpha * wave * rng.uniform(1, 9)
+    canvas.lab[..., 1] += alpha * wave * rng.normal(0, 3)
+    canvas.lab[..., 2] += alpha * wave * rng.normal(0, 3)
+    canvas.open_ground &= ~inside | (rng.random() < 0.15)
+
+
+def paint_step(canvas: Canvas, line: Array | None = None) -> None:
+    """One side of a line differs from the other: a field edge, a terrace, a mown limit."""
+    rng, size = canvas.rng, canvas.size_px
+    if line is None:
+        line = wandering_line(canvas, str(rng.choice(["straight", "road", "walk"])))
+    reach = line[-1] - line[0]
+    normal = np.array([-reach[1], reach[0]]) / (np.linalg.norm(reach) + 1e-6)
+    polygon = np.vstack([line, line[::-1] + normal * 3 * size])
+    side = np.zeros((size, size), np.uint8)
+    cv2.fillPoly(side, [np.round(polygon).astype(np.int32).reshape(-1, 1, 2)], 1)
+    alpha = side.astype(np.float32)
+    blur = int(rng.integers(0, 6)) * 2 + 1
+    alpha = cv2.GaussianBlur(alpha, (blur, blur), 0)
+    if rng.random() < 0.6:
+        shift = rng.normal(0, 1, 3) * np.array([6, 3, 4])
+        canvas.lab += alpha[..., None] * shift.astype(np.float32)
+    else:
+        mean, deviation = material(rng, VEGETATION if rng.random() < 0.6 else SOIL)
+        fill(canvas, alpha, mean, deviation)
+        canvas.cover(alpha)
+    if rng.random() < 0.35:  # its riser in light or shade
+        riser = stripe(distance_m(canvas, line), rng.uniform(0.2, 0.8), 0.3)
+        canvas.lab[..., 0] += riser * rng.normal(0, 8)
+
+
+def paint_rubble(canvas: Canvas) -> None:
+    """A heap or a site: hard little things, bright and dark."""
+    rng, size = canvas.rng, canvas.size_px
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+    centre, reach = rng.uniform(0, size, 2), rng.uniform(1.5, 9) / canvas.gsd_m
+    field_ = np.hypot(x - centre[0], y - centre[1]) / reach + 0.4 * noise(rng, size, reach / 2)
+    alpha = np.clip((1 - field_) * rng.uniform(1, 5), 0, 1)
+    mean, deviation = material(rng, SOIL if rng.random() < 0.6 else SEALED)
+    fill(canvas, alpha * rng.uniform(0.5, 1), mean, deviation)
+    hard = np.sign(noise(rng, size, rng.uniform(1.5, 7))) * np.abs(noise(rng, size, 3))
+    canvas.lab[..., 0] += alpha * hard * rng.uniform(2, 12)
+    canvas.cover(alpha)
+
+
+def paint_water(canvas: Canvas) -> None:
+    """A pond or a stream: smooth, dark or glinting."""
+    rng, size = canvas.rng, canvas.size_px
+    if rng.random() < 0.5:
+        field_ = noise(rng, size, rng.uniform(6, 25) / canvas.gsd_m)
+        alpha = np.clip((field_ - rng.uniform(0.6, 1.5)) * rng.uniform(4, 20), 0, 1)
+    else:
+        far = distance_m(canvas, wandering_line(canvas, "walk" if rng.random() < 0.5 else "road"))
+        width = rng.uniform(0.4, 6) * np.exp(0.3 * noise(rng, size, 5 / canvas.gsd_m))
+        alpha = stripe(far, width, rng.uniform(0.1, 0.6))
+    mean = np.array([rng.uniform(8, 60), rng.uniform(-10, 2), rng.uniform(-8, 12)], np.float32)
+    if np.abs(mean - canvas.lab.mean(axis=(0, 1))).max() < 8:
+        mean[0] *= 0.5
+    fill(canvas, alpha, mean, rng.uniform(0.3, 2.5))
+    canvas.cover(alpha)
+    canvas.sealed = np.maximum(canvas.sealed, alpha)
+
+
+def paint_growth(canvas: Canvas, line: Array | None = None) -> None:
+    """A line where things grow higher: along a fence, a ditch, a forgotten field edge."""
+    rng, size = canvas.rng, canvas.size_px
+    if line is None:
+        line = wandering_line(canvas, str(rng.choice(["walk", "road", "straight"])))
+    far = distance_m(canvas, line)
+    width = rng.uniform(0.3, 2.0) * np.exp(0.4 * noise(rng, size, 2 / canvas.gsd_m))
+    alpha = stripe(far, width, 0.4) * np.clip(1 + 0.6 * noise(rng, size, 1.5 / canvas.gsd_m), 0, 1)
+    mean, deviation = material(rng, VEGETATION)
+    own = canvas.lab.mean(axis=(0, 1))
+    mean = own + (mean - own) * rng.uniform(0.3, 1.0)
+    mean[0] = min(mean[0], own[0] - rng.uniform(-1, 8))
+    mean[1] = min(mean[1], own[1] + 1)
+    fill(canvas, alpha, mean.astype(np.float32), deviation * rng.uniform(1.0, 2.0))
+    canvas.cover(alpha)
+
+
+def paint_crowns(canvas: Canvas) -> None:
+    """Trees and bushes, single, in rows or in woods, lit from one side, with shadows."""
+    rng, size = canvas.rng, canvas.size_px
+    sun = rng.normal(0, 1, 2)
+    sun /= np.linalg.norm(sun) + 1e-6
+    count = int(rng.choice([2, 5, 15, 50]))
+    spread = noise(rng, size, rng.uniform(6, 25) / canvas.gsd_m)
+    mean, _ = material(rng, {"crown": ((18, 50), (-18, 2), (4, 30), (4, 10))})
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
+    row = wandering_line(canvas, "road") if rng.random() < 0.35 else None
+    lumps = noise(rng, size, rng.uniform(3, 9)) + noise(rng, size, 2)
+    for _ in range(count):
+        radius_m = float(np.exp(rng.uniform(np.log(0.5), np.log(4.5))))
+        radius = radius_m / canvas.gsd_m
+        if row is not None:
+            centre = row[rng.integers(len(row))] + rng.normal(0, 1.0 / canvas.gsd_m, 2)
+        else:
+            tries = rng.uniform(0, size, (8, 2))
+            where = np.clip(tries.astype(int), 0, size - 1)
+            centre = tries[np.argmax(spread[where[:, 1], where[:, 0]])]
+        r = int(radius * 2.6) + 3
+        x0, x1 = max(0, int(centre[0]) - r), min(size, int(centre[0]) + r)
+        y0, y1 = max(0, int(centre[1]) - r), min(size, int(centre[1]) + r)
+        if x1 - x0 < 2 or y1 - y0 < 2:
+            continue
+        cut = np.s_[y0:y1, x0:x1]
+        dx, dy = x[cut] - centre[0], y[cut] - centre[1]
+        wavy = 1 + 0.15 * lumps[cut]
+        far = np.hypot(dx, dy) / (radius * wavy.clip(0.5, 1.6))
+        fall = sun * radius * rng.uniform(0.4, 1.2)
+        shade = np.clip((1.05 - np.hypot(dx - fall[0], dy - fall[1]) / radius) * 6, 0, 1)
+        alpha = np.clip((1 - far) * rng.uniform(3, 9), 0, 1)
+        canvas.lab[cut][..., 0] *= 1 - shade * (1 - alpha) * rng.uniform(0.2, 0.55)
+        lit = -(dx * sun[0] + dy * sun[1]) / radius
+        crown = np.empty((*far.shape, 3), np.float32)
+        crown[:] = mean + rng.normal(0, 2, 3)
+        crown[..., 0] += 7 * lit + 5 * lumps[cut]
+        canvas.lab[cut] = canvas.lab[cut] * (1 - alpha[..., None]) + crown * alpha[..., None]
+        hidden = np.zeros((size, size), bool)
+        hidden[cut] = alpha > 0.4
+        canvas.ignore |= hidden & (canvas.footpath > 0.2)
+        for label in (canvas.footpath, canvas.vehicle, canvas.sealed):
+            label[cut] *= 1 - alpha

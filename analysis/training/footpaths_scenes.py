@@ -1,0 +1,106 @@
+"""Training pictures cut from folders that `fencewalk scene` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import geopandas
+import numpy as np
+import numpy.typing as npt
+import shapely
+from rasterio.features import rasterize
+
+from analysis.raster import Orthophoto
+from analysis.training.footpaths_ground import Canvas
+from analysis.training.footpaths_paint import Sample, seen_by_camera
+from corridor.findings import FindingKind, read_findings
+
+Array = npt.NDArray[Any]
+
+READ_GSD_M = 0.06
+LEAST_VISIBLE_FRAC = 0.3
+"""A path that is hidden for most of its length teaches nothing where it is hidden."""
+
+
+@dataclass(frozen=True)
+class _Scene:
+    rgb: Array
+    footpath: Array
+    ignore: Array
+    on_path: Array
+    gsd_m: float
+
+
+def _read(folder: Path) -> _Scene:
+    ortho = Orthophoto.open(folder / "ortho.tif")
+    patch = ortho.read(None, READ_GSD_M)
+    footpath = np.zeros(patch.valid.shape, np.uint8)
+    ignore = ~patch.valid
+    tables = [f for f in read_findings(folder / "truth.gpkg") if f.kind is FindingKind.FOOTPATH]
+    for finding in tables:
+        line = shapely.LineString(ortho.to_xy(shapely.get_coordinates(finding.geometry)))
+        width_m = finding.width_m or 0.6
+        core = _drawn(line.buffer(max(width_m, 0.25) / 2), patch)
+        rim = _drawn(line.buffer(width_m + 0.2), patch)
+        ignore |= (rim > 0) & (core == 0)
+        visible = finding.extra.get("visible_frac")
+        if isinstance(visible, float) and visible < LEAST_VISIBLE_FRAC:
+            ignore |= core > 0
+        footpath |= core
+    crowns = geopandas.read_file(folder / "truth.gpkg", layer="crowns").to_crs(ortho.crs.to_wkt())
+    if len(crowns):
+        hidden = _drawn(shapely.union_all(crowns.geometry.to_numpy()), patch)
+        ignore |= (hidden > 0) & (footpath > 0)
+    places = np.argwhere((footpath > 0) & ~ignore)
+    return _Scene(patch.rgb, footpath, ignore, places, float(patch.affine.a))
+
+
+def _drawn(shape: shapely.Geometry, patch: Any) -> Array:
+    return np.asarray(
+        rasterize([(shape, 1)], patch.valid.shape, transform=patch.affine, dtype="uint8")
+    )
+
+
+def scene_samples(folders: Sequence[Path], size_px: int) -> Callable[[np.random.Generator], Sample]:
+    """A source of pictures out of generated scenes, each seen through another camera.
+
+    Footpaths are learned from them; what else there is built is no footpath, and more is not told.
+
+    Args:
+        folders: each with ortho.tif and truth.gpkg.
+        size_px: of the pictures.
+    """
+    scenes = [_read(folder) for folder in folders]
+
+    def source(rng: np.random.Generator) -> Sample:
+        scene = scenes[int(rng.integers(len(scenes)))]
+        gsd_m = float(rng.uniform(0.075, 0.15))
+        rows, columns = scene.footpath.shape
+        centre = rng.uniform(0, 1, 2) * (rows, columns)
+        if len(scene.on_path) and rng.random() < 0.7:
+            spread = 0.3 * size_px * gsd_m / scene.gsd_m
+            centre = scene.on_path[rng.integers(len(scene.on_path))] + rng.normal(0, spread, 2)
+        turn = cv2.getRotationMatrix2D(
+            (float(centre[1]), float(centre[0])), float(rng.uniform(0, 360)), scene.gsd_m / gsd_m
+        )
+        turn[:, 2] += size_px / 2 - centre[::-1]
+
+        def cut(plane: Array, how: int, border: int) -> Array:
+            return np.asarray(
+                cv2.warpAffine(plane, turn, (size_px, size_px), flags=how, borderMode=border)
+            )
+
+        rgb = cut(scene.rgb, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101).astype(np.float32) / 255
+        canvas = Canvas(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab), gsd_m, rng)
+        canvas.footpath = cut(scene.footpath, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT).astype(
+            np.float32
+        )
+        outside = cut((~scene.ignore).astype(np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+        canvas.ignore |= outside == 0
+        return seen_by_camera(canvas, (True, False, False))
+
+    return source
