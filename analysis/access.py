@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import shapely
 
-from analysis.footpaths.find import Footpath, PathClass
+from analysis.footpaths import Footpath, PathClass
 from analysis.raster import Orthophoto
 from analysis.results import Crossing, FenceLine, Layers, to_wgs84
 from corridor import Side

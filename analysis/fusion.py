@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from analysis.access import Meeting
 from analysis.fence_work import Breach, FenceResult, Stretch
-from analysis.footpaths.find import Footpath, PathClass
+from analysis.footpaths import Footpath, PathClass
+from analysis.oblique import Opening, SideView
 from corridor.findings import BreachType, FenceState
 
 _NEAR_M = 1.5
@@ -16,8 +17,16 @@ _LEAST_CONFIDENCE = 0.35
 """A suspected hole below it is left to the access point to tell."""
 
 
+_TWO_VIEWS, _ONE_VIEW, _SEEN_WHOLE = 0.85, 0.4, 0.8
+"""Confidence of what frames from the side show. One frame alone may be looking through a bush."""
+
+
 def fuse(
-    fence: FenceResult, index: int, paths: Sequence[Footpath], met: Sequence[Meeting]
+    fence: FenceResult,
+    index: int,
+    paths: Sequence[Footpath],
+    met: Sequence[Meeting],
+    view: SideView | None = None,
 ) -> FenceResult:
     """A fence's result with what the footpaths that meet it add.
 
@@ -29,7 +38,10 @@ def fuse(
         index: of the fence's line among those that `met` speaks of.
         paths: all of them.
         met: where they meet fences.
+        view: the fence in frames from the side. Where they show the mesh, they decide.
     """
+    if view is not None:
+        fence = _with_openings(fence, view)
     for meeting in met:
         path = paths[meeting.path]
         if meeting.line != index or path.path_class is not PathClass.FOOTPATH:
@@ -50,6 +62,8 @@ def fuse(
                 sure = 1.0 - (1.0 - breach.confidence) * (1.0 - 0.5 * strength)
                 breaches[number] = replace(breach, confidence=sure, evidence=evidence)
             fence = replace(fence, breaches=tuple(breaches))
+        elif view is not None and view.saw(at_m - _NEAR_M, at_m + _NEAR_M):
+            continue
         elif meeting.crosses and not meeting.inferred:
             fence = _suspect(fence, at_m, path, strength)
     return fence
@@ -72,16 +86,69 @@ def _suspect(fence: FenceResult, at_m: float, path: Footpath, strength: float) -
         confidence=confidence,
         evidence={"footpath": strength, "wear": path.visibility},
     )
+    reason = "suspected hole: a footpath goes through"
+    return _cut(fence, hole, Stretch(start_m, end_m, FenceState.BREACH, confidence, reason))
+
+
+def _cut(fence: FenceResult, hole: Breach, into: Stretch) -> FenceResult:
+    """Adds a breach, and its stretch in the place of what was there."""
     cut = []
     for each in fence.stretches:
-        if each is not stretch:
+        if each.end_m <= into.start_m or each.start_m >= into.end_m:
             cut.append(each)
             continue
-        if each.start_m < start_m:
-            cut.append(replace(each, end_m=start_m))
-        reason = "suspected hole: a footpath goes through"
-        cut.append(Stretch(start_m, end_m, FenceState.BREACH, confidence, reason))
-        if end_m < each.end_m:
-            cut.append(replace(each, start_m=end_m))
+        if each.start_m < into.start_m:
+            cut.append(replace(each, end_m=into.start_m))
+        if each.start_m <= into.start_m:
+            cut.append(into)
+        if into.end_m < each.end_m:
+            cut.append(replace(each, start_m=into.end_m))
     breaches = sorted([*fence.breaches, hole], key=lambda breach: breach.start_m)
     return replace(fence, stretches=tuple(cut), breaches=tuple(breaches))
+
+
+def _with_openings(fence: FenceResult, view: SideView) -> FenceResult:
+    """What the frames from the side show: openings, and whole mesh where nadir saw a crown."""
+    stretches = []
+    for each in fence.stretches:
+        whole = not any(
+            opening.start_m < each.end_m and each.start_m < opening.end_m
+            for opening in view.openings
+        )
+        if each.state is FenceState.OBSCURED and whole and view.saw(each.start_m, each.end_m):
+            each = replace(
+                each,
+                state=FenceState.INTACT,
+                confidence=_SEEN_WHOLE,
+                reason="hidden from above, whole in the oblique frames",
+            )
+        stretches.append(each)
+    fence = replace(fence, stretches=tuple(stretches))
+    for opening in view.openings:
+        fence = _with_opening(fence, opening)
+    return fence
+
+
+def _with_opening(fence: FenceResult, opening: Opening) -> FenceResult:
+    sure = _TWO_VIEWS if opening.frames >= 2 else _ONE_VIEW
+    seen = {"oblique": opening.strength, "oblique_frames": float(opening.frames)}
+    breaches = list(fence.breaches)
+    known = False
+    for number, breach in enumerate(breaches):
+        if breach.start_m - _NEAR_M < opening.end_m and opening.start_m < breach.end_m + _NEAR_M:
+            confidence = 1.0 - (1.0 - breach.confidence) * (1.0 - sure)
+            evidence = {**breach.evidence, **seen}
+            breaches[number] = replace(breach, confidence=confidence, evidence=evidence)
+            known = True
+    if known:
+        return replace(fence, breaches=tuple(breaches))
+    first_m, last_m = fence.stretches[0].start_m, fence.stretches[-1].end_m
+    start_m, end_m = max(opening.start_m, first_m), min(opening.end_m, last_m)
+    touched = [s for s in fence.stretches if s.start_m < end_m and start_m < s.end_m]
+    if end_m <= start_m or any(s.state is FenceState.NO_FENCE for s in touched):
+        return fence
+    full = opening.low_m < 0.3 and end_m - start_m > 1.5
+    kind = BreachType.GAP if full else BreachType.HOLE
+    reason = f"opening in the mesh, {opening.low_m:.1f} to {opening.high_m:.1f} m above ground"
+    hole = Breach(start_m, end_m, kind, sure, seen)
+    return _cut(fence, hole, Stretch(start_m, end_m, FenceState.BREACH, sure, reason))

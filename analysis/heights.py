@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +105,19 @@ class SurfaceModel:
             if view.nodata is not None and not np.isnan(view.nodata):
                 heights[heights == np.float32(view.nodata)] = np.nan
         return _bilinear(heights, v - y0, u - x0)
+
+    def at(self, xy: npt.NDArray[np.float64]) -> FloatGrid:
+        """Heights at points (N, 2) of the orthophoto's CRS, NaN where there are none."""
+        margin_m = self.gsd_m
+        low, high = xy.min(axis=0) - margin_m, xy.max(axis=0) + margin_m
+        pixel_m = self.gsd_m / 2
+        columns = math.ceil((high[0] - low[0]) / pixel_m)
+        rows = math.ceil((high[1] - low[1]) / pixel_m)
+        affine = Affine(pixel_m, 0.0, float(low[0]), 0.0, -pixel_m, float(high[1]))
+        heights = self.read(affine, (rows, columns))
+        column = ((xy[:, 0] - low[0]) / pixel_m).astype(np.int64)
+        row = ((high[1] - xy[:, 1]) / pixel_m).astype(np.int64)
+        return heights[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)]
 
 
 def _in_crs(dataset: Any, crs: CRS) -> Any:

@@ -38,6 +38,8 @@ from analysis.raster_source import (
 from corridor import Boundary, InputError, Track
 from corridor.values import FloatArray
 
+CACHE_MB = 96
+"""GDAL's cache of blocks, in each process; its own default is a share of the machine's memory."""
 _SOURCE_CHUNK_PX = 12_000_000
 """Source pixels held at once while averaging."""
 

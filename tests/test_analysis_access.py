@@ -12,7 +12,7 @@ from affine import Affine
 
 from analysis.access import access_points, carried, crossings, meetings, state_near
 from analysis.fence_work import Breach, FenceResult, Stretch
-from analysis.footpaths.find import Footpath, PathClass
+from analysis.footpaths import Footpath, PathClass
 from analysis.fusion import fuse
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine, Layers, named

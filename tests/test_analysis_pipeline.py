@@ -21,10 +21,12 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.footpath_work import search_area
 from analysis.output import condition_csv, require_tiling
-from analysis.pipeline import AnalyzeSpec, Sources, analyze, digest_of, search_area
+from analysis.pipeline import analyze, digest_of
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine, named
+from analysis.sources import AnalyzeSpec, Sources
 from analysis.surroundings import read_area, read_districts
 from corridor import Boundary, InputError, Side, Track, read_boundaries
 from corridor.findings import (
@@ -192,7 +194,7 @@ def test_an_interrupted_run_goes_on(
     def never(*_: object) -> None:
         raise AssertionError("done twice")
 
-    monkeypatch.setattr("analysis.pipeline.find_footpaths", never)
+    monkeypatch.setattr("analysis.footpath_work.find_footpaths", never)
     analyze(sources, tmp_path)
     assert (tmp_path / "findings.gpkg").exists()
     assert not (tmp_path / ".work").exists()

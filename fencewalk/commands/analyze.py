@@ -123,8 +123,8 @@ def analyze(
     Open report.html in the folder for the breach map, findings.gpkg in QGIS. A run that was
     interrupted goes on where it was when it is called again in the same way.
     """
-    from analysis.pipeline import AnalyzeSpec, Sources
     from analysis.pipeline import analyze as run
+    from analysis.sources import AnalyzeSpec, Sources
     from analysis.surroundings import read_area, read_districts, read_places
 
     files = [path for path in (boundaries, area, *layers.values()) if path is not None]

@@ -1,0 +1,148 @@
+"""Footpaths of an analysis: where they are looked for, in pieces, and what they are told as."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import rasterio
+import shapely
+
+from analysis.access import Meeting
+from analysis.footpaths import Footpath, PathClass, find_footpaths
+from analysis.heights import SurfaceModel
+from analysis.pieces_of_work import Piece
+from analysis.raster import CACHE_MB, Orthophoto
+from analysis.results import FenceLine, to_picture, to_wgs84
+from analysis.sources import AnalyzeSpec, Sources
+from corridor.findings import Finding, FindingKind
+
+PATHS = "footpaths-"
+"""What their pieces of work are called."""
+
+
+def footpath_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[Piece]:
+    """One piece for each stretch of ground that hangs together."""
+    if not spec.footpaths:
+        return []
+    area = search_area(ortho, sources, spec)
+    work = []
+    for number, ground in enumerate(shapely.get_parts(area)):
+        hectares = float(shapely.area(ground)) / 1e4
+        work.append(
+            Piece(
+                f"{PATHS}{number:04d}",
+                _find_footpaths,
+                (tuple(sources.orthos), ground, sources.dsm),
+                weight=100.0 * hectares,
+            )
+        )
+    return work
+
+
+def search_area(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> shapely.Geometry:
+    """Where footpaths are looked for, in the picture's CRS: the band along the boundaries.
+
+    Ground that boundaries enclose, as inside the loop of a ramp, belongs to it whole. Without
+    boundaries it is all of the picture, and with an area what lies in it.
+    """
+    whole: shapely.Geometry = shapely.box(*ortho.bounds)
+    if sources.boundaries:
+        bands = []
+        for boundary in sources.boundaries:
+            for part in range(len(boundary.parts)):
+                track = ortho.track(boundary, part)
+                line = shapely.simplify(shapely.LineString(track.xy), 0.5)
+                out = boundary.side.outward
+                bands.append(shapely.buffer(line, out * spec.outside_m, single_sided=True))
+                bands.append(shapely.buffer(line, -out * spec.inside_m, single_sided=True))
+        band = shapely.union_all(bands)
+        area = shapely.union_all([_without_loops(part) for part in shapely.get_parts(band)])
+        whole = shapely.intersection(whole, area)
+    if sources.area is not None:
+        whole = shapely.intersection(whole, to_picture(ortho, sources.area))
+    polygons = [part for part in shapely.get_parts(whole) if shapely.area(part) > 1.0]
+    return shapely.MultiPolygon(polygons)
+
+
+def _without_loops(polygon: shapely.Geometry) -> shapely.Geometry:
+    """A polygon with its small holes filled."""
+    holes = [
+        shapely.get_interior_ring(polygon, index)
+        for index in range(shapely.get_num_interior_rings(polygon))
+    ]
+    kept = [hole for hole in holes if shapely.area(shapely.polygons(hole)) > _LOOP_M2]
+    outline = shapely.get_exterior_ring(polygon)
+    return shapely.polygons(outline, kept) if kept else shapely.polygons(outline)
+
+
+_LOOP_M2 = 50_000.0
+"""The inside of a loop ramp of 120 m radius; more is countryside between roads."""
+
+
+def _find_footpaths(
+    orthos: tuple[Path, ...], area: shapely.Geometry, dsm: Path | None
+) -> list[Footpath]:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+        ortho = Orthophoto.open(orthos)
+        surface = SurfaceModel.open(dsm, ortho.crs, ortho.bounds) if dsm else None
+        return find_footpaths(ortho, area, dsm=surface)
+
+
+def path_findings(
+    ortho: Orthophoto,
+    paths: Sequence[Footpath],
+    lines: Sequence[FenceLine],
+    met: Sequence[Meeting],
+) -> list[Finding]:
+    """Footpaths as findings; one that meets a fence is told where it does, others beside it.
+
+    A path further than a corridor's width from every fence has no station.
+    """
+    at: dict[int, Meeting] = {}
+    for meeting in met:
+        if meeting.path not in at or (meeting.crosses and not at[meeting.path].crosses):
+            at[meeting.path] = meeting
+    findings = []
+    for number, path in enumerate(paths):
+        line, chainage_m = _beside(path, lines)
+        meeting_here = at.get(number)
+        if meeting_here is not None:
+            line, chainage_m = lines[meeting_here.line], meeting_here.chainage_m
+        worn = path.path_class is PathClass.FOOTPATH
+        findings.append(
+            Finding(
+                finding_id="",
+                kind=FindingKind.FOOTPATH,
+                geometry=to_wgs84(ortho, path.centreline),
+                confidence=round(path.confidence, 3),
+                severity=(3 if meeting_here else 2) if worn else 1,
+                route=line.boundary.route if line else "",
+                side=line.boundary.side if line else None,
+                chainage_start_m=chainage_m,
+                chainage_end_m=chainage_m,
+                length_m=round(path.length_m, 2),
+                width_m=round(path.width_m, 2),
+                crosses_fence=meeting_here is not None and meeting_here.crosses,
+                evidence={cue: round(value, 3) for cue, value in path.evidence.items()},
+                extra={
+                    "class": path.path_class.value,
+                    "visibility": round(path.visibility, 3),
+                    "inferred_frac": round(path.inferred_frac, 3),
+                    "next_step": "watch" if worn else None,
+                },
+            )
+        )
+    return findings
+
+
+def _beside(path: Footpath, lines: Sequence[FenceLine]) -> tuple[FenceLine | None, float | None]:
+    """The nearest fence within 100 m, and where the path comes nearest to it."""
+    best: tuple[float, FenceLine | None, float | None] = (100.0, None, None)
+    for line in lines:
+        fence = shapely.LineString(line.found.xy)
+        away_m = float(shapely.distance(fence, path.centreline))
+        if away_m < best[0]:
+            nearest = shapely.get_coordinates(shapely.shortest_line(fence, path.centreline))[:1]
+            best = (away_m, line, float(line.found.locate(nearest)[0][0]))
+    return best[1], best[2]
