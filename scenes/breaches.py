@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from corridor.findings import BreachType
@@ -30,24 +32,28 @@ def lay_breaches(
     length_m: float,
     free: tuple[tuple[float, float], ...],
     topic: str,
-) -> tuple[Breach, ...]:
+) -> tuple[tuple[Breach, ...], tuple[Breach, ...]]:
     """Breaches along a fence, in order, at least 6 m apart and only within stretches `free`.
 
     In epoch 2 a third of the first epoch's are mended, and new ones come in between.
+
+    Returns:
+        The breaches there are, and those of the first epoch that are mended.
     """
     chance = spec.chance(topic)
     breaches = _walk(chance, posts_m, length_m, free, 33.0)
     if spec.epoch == 1:
-        return tuple(breaches)
+        return tuple(breaches), ()
     change = spec.chance_now(topic)
     kept = [breach for breach in breaches if change.uniform() > 0.33]
+    mended = tuple(breach for breach in breaches if breach not in kept)
     for breach in _walk(change, posts_m, length_m, free, 90.0):
         # What is mended is not broken again within the month: a new breach keeps off all old ones.
         if all(
             breach.end_m + 6.0 < old.start_m or breach.start_m - 6.0 > old.end_m for old in breaches
         ):
-            kept.append(breach)
-    return tuple(sorted(kept, key=lambda breach: breach.start_m))
+            kept.append(replace(breach, epoch=spec.epoch))
+    return tuple(sorted(kept, key=lambda breach: breach.start_m)), mended
 
 
 def _walk(

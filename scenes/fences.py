@@ -51,7 +51,7 @@ class Breach:
     Attributes:
         variety: how exactly; see docs/scenes.md.
         tilt_deg: of panels that lean or lie, from upright; positive away from the road.
-        mended: whether it was broken a month ago and is whole now.
+        epoch: when it was broken.
     """
 
     start_m: float
@@ -60,6 +60,7 @@ class Breach:
     variety: str
     posts_gone: bool = False
     tilt_deg: float = 0.0
+    epoch: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Fence:
     Attributes:
         line: the true line at the posts' feet, in the direction of chainage.
         posts_m: (P,) stations of the posts.
-        breaches: in order, not overlapping.
+        breaches: in order, not overlapping; mended: those that were broken a month before.
         no_fence: stretches [start, end) where none is built, and why.
         drawn_offset_m: (N,) how far left of each of `line`'s vertices the map draws it.
     """
@@ -80,6 +81,7 @@ class Fence:
     style: FenceStyle
     posts_m: FloatArray
     breaches: tuple[Breach, ...]
+    mended: tuple[Breach, ...]
     no_fence: tuple[tuple[float, float, str], ...]
     drawn_offset_m: FloatArray
 

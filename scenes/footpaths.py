@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from skimage.graph import route_through_array
 
-from scenes.fences import Fence
+from scenes.fences import Breach, Fence
 from scenes.grid import Window
 from scenes.lines import FloatArray, Line
 from scenes.materials import Palette
@@ -57,24 +57,35 @@ def lay_paths(
     """Paths through breaches, to intact fence, along the fence and nowhere near it."""
     paths: list[Footpath] = []
     for index, fence in enumerate(fences):
-        chance = spec.chance(f"paths {fence.side}")
-        goals = [
-            (0.5 * (b.start_m + b.end_m), True)
-            for b in fence.breaches
-            if chance.uniform() < (0.35 if b.variety == "leaning" else 0.6)
-        ]
-        for _ in range(int(chance.poisson(fence.line.length_m / 350.0))):
-            at_m = float(chance.uniform(5.0, fence.line.length_m - 5.0))
-            broken = any(b.start_m - 3.0 < at_m < b.end_m + 3.0 for b in fence.breaches)
-            if not broken and not fence.missing(at_m):
-                goals.append((at_m, False))
-        for at_m, crosses in goals:
-            paths += _to_fence(spec, chance, index, fence, at_m, crosses, terrain)
-        for _ in range(int(chance.poisson(fence.line.length_m / 220.0))):
-            path = _elsewhere(spec, chance, fence, terrain, site)
-            if path is not None:
-                paths.append(path)
+        # Paths of the first epoch are there in the second; what led to a mended breach is used
+        # less, and ends at the fence.
+        first = spec.chance(f"paths {fence.side}")
+        old = [b for b in (*fence.breaches, *fence.mended) if b.epoch == 1]
+        for breach in sorted(old, key=lambda b: b.start_m):
+            used = first.uniform() < _used(breach)
+            at_m = 0.5 * (breach.start_m + breach.end_m)
+            made = _to_fence(spec, first, index, fence, at_m, breach in fence.breaches, terrain)
+            paths += made if used else []
+        for _ in range(int(first.poisson(fence.line.length_m / 350.0))):
+            at_m = float(first.uniform(5.0, fence.line.length_m - 5.0))
+            made = _to_fence(spec, first, index, fence, at_m, False, terrain)
+            near = (*fence.breaches, *fence.mended)
+            broken = any(b.start_m - 3.0 < at_m < b.end_m + 3.0 for b in near)
+            paths += [] if broken or fence.missing(at_m) else made
+        for _ in range(int(first.poisson(fence.line.length_m / 220.0))):
+            path = _elsewhere(spec, first, fence, terrain, site)
+            paths += [path] if path is not None else []
+        fresh = spec.chance_now(f"paths {fence.side}")
+        for breach in (b for b in fence.breaches if b.epoch > 1):
+            if fresh.uniform() < _used(breach):
+                at_m = 0.5 * (breach.start_m + breach.end_m)
+                paths += _to_fence(spec, fresh, index, fence, at_m, True, terrain)
     return tuple(paths)
+
+
+def _used(breach: Breach) -> float:
+    """How likely people go through a breach so much that it shows."""
+    return 0.35 if breach.variety == "leaning" else 0.6
 
 
 def draw_path(path: Footpath, palette: Palette, drawn: Drawn) -> None:
@@ -124,9 +135,9 @@ def _to_fence(
     start = foot + left * reach_m + along * float(chance.normal(0.0, 0.7)) * reach_m
     before = foot + left * 1.5
     outer = _walk(start, before, terrain, int(chance.integers(2**30)))
+    inward_m, aside = float(chance.uniform(1.5, 6.0)), float(chance.normal(0.0, 0.25))
     if crosses:
-        inward_m = float(chance.uniform(1.5, 6.0))
-        inner = foot - left * inward_m + along * float(chance.normal(0.0, 0.25)) * inward_m
+        inner = foot - left * inward_m + along * aside * inward_m
         xy = np.vstack([outer, foot[None], inner[None]])
     else:
         # Whoever climbs over leaves the ground beside the fence trampled, up to its foot.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,16 @@ class Window:
             self.width + 2 * pixels,
             self.height + 2 * pixels,
         )
+
+    def part(self, west: float, south: float, east: float, north: float) -> Window | None:
+        """The pixels of the window that may touch a rectangle; None if there are none."""
+        i0 = max(0, math.floor((west - self.left_m) / self.px_m) - 1 - self.col)
+        i1 = min(self.width, math.ceil((east - self.left_m) / self.px_m) + 1 - self.col)
+        j0 = max(0, math.floor((self.top_m - north) / self.px_m) - 1 - self.row)
+        j1 = min(self.height, math.ceil((self.top_m - south) / self.px_m) + 1 - self.row)
+        if i0 >= i1 or j0 >= j1:
+            return None
+        return replace(self, col=self.col + i0, row=self.row + j0, width=i1 - i0, height=j1 - j0)
 
     def finer(self, factor: int) -> Window:
         """The same ground in pixels `factor` times smaller."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from corridor import Side
-from scenes import elements
+from scenes import boxes, elements
 from scenes.breaches import lay_breaches
 from scenes.fences import Breach, Fence, build_elements, choose_style
 from scenes.footpaths import Footpath, draw_path, lay_paths
@@ -17,11 +17,15 @@ from scenes.lookalikes import lay_lookalikes
 from scenes.materials import Material, Palette, mix_palette
 from scenes.mosaic import Mosaic
 from scenes.noise import smooth_1d
+from scenes.plots import Plot, draw_plot, lay_plots
+from scenes.presets import choose_site
 from scenes.roads import Drawn, Road, draw_road
-from scenes.site import Site, choose_site
+from scenes.site import Site
 from scenes.spec import Difficulty, SceneSpec, Season
 from scenes.speckle import Speckle
 from scenes.strokes import Stroke
+from scenes.structures import draw_structures
+from scenes.surroundings import lay_surroundings
 from scenes.terrain import Terrain
 
 EPSG = 32648
@@ -53,7 +57,8 @@ class Layout:
             common wild growth.
         strokes: bands on the ground in the order they are painted.
         uprights: (M, 14) things to draw that stand up.
-        crowns: (K, 6), see `scenes.crowns`.
+        shift_m: how far east and north the picture lies off its true place.
+        crowns: (K, 6), see `scenes.crowns`; boxes: (N, 12), see `scenes.boxes`.
     """
 
     spec: SceneSpec
@@ -66,13 +71,16 @@ class Layout:
     inside: tuple[Material | None, ...]
     outside: tuple[Material | None, ...]
     paths: tuple[Footpath, ...]
+    plots: tuple[Plot, ...]
     strokes: tuple[Stroke, ...]
     speckles: tuple[Speckle, ...]
     uprights: FloatArray
     crowns: FloatArray
+    boxes: FloatArray
     sun: Sun
     mosaic: Mosaic
     lookalikes: dict[str, list[str]]
+    shift_m: tuple[float, float]
 
     @property
     def bounds_m(self) -> tuple[float, float, float, float]:
@@ -91,6 +99,11 @@ def lay_out(spec: SceneSpec) -> Layout:
     drawn = Drawn()
     crowns: list[list[float]] = []
     cover = spec.chance("cover")
+    for fence in fences:
+        lay_surroundings(spec, site, fence, palette, drawn, crowns)
+    plots = lay_plots(spec, site, fences)
+    for number, plot in enumerate(plots):
+        draw_plot(plot.line, plot.width_m, palette, spec.chance(f"plot {number}"), drawn)
     lookalikes = {}
     for fence, verge_m in zip(fences, site.verges_m, strict=True):
         _foot(fence, palette, spec.chance(f"foot {fence.side}"), drawn)
@@ -101,6 +114,9 @@ def lay_out(spec: SceneSpec) -> Layout:
     road_chance = spec.chance("roads")
     for road in site.roads:
         draw_road(road, palette, road_chance, drawn)
+    draw_structures(site, palette, spec.chance("structures"), drawn)
+    solid = boxes.as_array(drawn.boxes)
+    crowns = [c for c in crowns if site.clear(c[0], c[1], 0.3)]
     crowns += _crowns(spec, spec.chance("crowns"), site, fences)
     rows = [build_elements(f, spec.chance(f"posts {f.side}")) for f in fences]
     inside = tuple(_cover(cover, palette, mown=True) for _ in fences)
@@ -116,19 +132,31 @@ def lay_out(spec: SceneSpec) -> Layout:
         inside=inside,
         outside=outside,
         paths=paths,
+        plots=plots,
         strokes=tuple(drawn.strokes),
         speckles=_speckles(spec, palette),
-        uprights=np.concatenate([elements.as_array(drawn.elements), *rows]),
+        uprights=_above(site, np.concatenate([elements.as_array(drawn.elements), *rows])),
         crowns=np.array(crowns, dtype=np.float64).reshape(-1, 6),
+        boxes=solid,
         sun=_sun(spec, season),
         mosaic=Mosaic.flown(spec, site.centreline, site.half_width_m),
         lookalikes=lookalikes,
+        shift_m=_shift(spec),
     )
 
 
 def _season(spec: SceneSpec) -> Season:
     shares = {Season.SPRING: 0.3, Season.SUMMER: 0.4, Season.DRY: 0.3}
     return list(shares)[int(spec.chance("season").choice(3, p=list(shares.values())))]
+
+
+def _shift(spec: SceneSpec) -> tuple[float, float]:
+    """A later picture never lies quite on the first one: up to 1.5 m off."""
+    chance = spec.chance_now("shift")
+    if spec.epoch == 1:
+        return (0.0, 0.0)
+    turn, far_m = float(chance.uniform(0.0, 2 * math.pi)), float(chance.uniform(0.2, 1.5))
+    return round(far_m * math.cos(turn), 3), round(far_m * math.sin(turn), 3)
 
 
 def _sun(spec: SceneSpec, season: Season) -> Sun:
@@ -155,8 +183,20 @@ def _fence(spec: SceneSpec, site: Site, side: Side, style) -> Fence:  # type: ig
     offset *= worst_m / max(1e-6, float(np.abs(offset).max()))
     no_fence = site.no_fence[side]
     free = _complement(no_fence, line.length_m)
-    breaches = lay_breaches(spec, posts, line.length_m, free, f"breaches {side}")
-    return Fence(site.route, side, line, style, posts, breaches, no_fence, offset)
+    breaches, mended = lay_breaches(spec, posts, line.length_m, free, f"breaches {side}")
+    return Fence(site.route, side, line, style, posts, breaches, mended, no_fence, offset)
+
+
+def _above(site: Site, uprights: FloatArray) -> FloatArray:
+    """Upright things but those that a bridge's deck hides."""
+    if site.deck is None:
+        return uprights
+    (x, y), along, length_m, width_m, height_m = site.deck
+    middle = (uprights[:, 0:2] + uprights[:, 2:4]) / 2 - (x, y)
+    u, v = middle @ along, middle @ np.array([-along[1], along[0]])
+    hidden = (np.abs(u) < length_m / 2) & (np.abs(v) < width_m / 2) & (uprights[:, 6] < height_m)
+    on_deck = np.abs(np.abs(v) - 6.4) < 0.35
+    return np.asarray(uprights[~hidden | on_deck])
 
 
 def _complement(

@@ -99,6 +99,9 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
         red, green, blue = (float(v) for v in np.array(colour) * gain * hue)
         return red, green, blue
 
+    def scaled(colour: Colour, gain: float) -> Colour:
+        return colour[0] * gain, colour[1] * gain, colour[2] * gain
+
     def texture(fine: float, middle: float, coarse: float) -> Colour:
         return fine * contrast, middle * contrast**0.8, coarse * contrast**0.4
 
@@ -133,6 +136,9 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
         )
     )  # fmt: skip
     light = float(chance.uniform(0.8, 1.5))
+    # A month later the grass has grown and turned a little.
+    now = spec.chance_now("growth")
+    grown = float(np.exp(now.normal(0.0, 0.10))) if spec.epoch > 1 else 1.0
     bleached = season in (Season.DRY, Season.SNOW)
     return Palette(
         asphalt=Material(
@@ -153,7 +159,7 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
             (0.4, 0.05, -0.5), (0.02, 0.04),
         ),
         gravel=Material(vary((0.31, 0.295, 0.265)), texture(0.10, 0.04, 0.05)),
-        mown=replace(grass, base=vary(grass.base, 0.05)),
+        mown=replace(grass, base=scaled(vary(grass.base, 0.05), grown)),
         wild=Material(
             vary((grass.base[0] * 0.85, grass.base[1] * 0.82, grass.base[2] * 0.8)),
             texture(0.07, 0.085, 0.13), tint, (0.05, 0.10),
@@ -181,6 +187,6 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
         bare_soft=float(chance.uniform(0.4, 1.4)),
         bare_frac=float(chance.beta(1.2, 7.0)) + (0.06 if season is Season.DRY else 0.0),
         dry_frac=float(chance.beta(1.5, 4.0)) + (0.45 if bleached else 0.0),
-        lush_frac=float(chance.beta(1.5, 5.0)) * (0.3 if season is Season.DRY else 1.0),
+        lush_frac=float(chance.beta(1.5, 5.0)) * (0.3 if season is Season.DRY else 1.0) * grown**3,
         snow_frac=float(chance.uniform(0.25, 0.75)) if season is Season.SNOW else 0.0,
     )  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from scenes.boxes import box_heights, paint_boxes
 from scenes.crowns import canopy, sunlight_through
 from scenes.develop import average, blur, develop
 from scenes.grid import Window
@@ -28,7 +29,7 @@ _FIELD_PX_M = 0.5  # smooth fields of distance are computed this coarsely and in
 _HEIGHT_PX_M = 0.1
 _LEAF_PX_M = 0.05
 _HALO_PX = 4  # of the optical blur
-_FINEST_PX_M = 0.0201  # coarser pictures are drawn this finely and averaged
+_FINEST_PX_M = 0.0251  # coarser pictures are drawn this finely and averaged
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,22 @@ class Renderer:
 
     def ortho(self, window: Window) -> ByteArray:
         """The picture as (4, height, width) red, green, blue, alpha."""
-        factor = max(1, math.ceil(window.px_m / _FINEST_PX_M))
         mask = np.where(self.layout.site.inside(window), 255, 0).astype(np.uint8)
         out = np.zeros((4, window.height, window.width), np.uint8)
         if not mask.any():
             return out
+        rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        top, bottom, left, right = rows[0], rows[-1] + 1, cols[0], cols[-1] + 1
+        used = replace(
+            window, col=window.col + int(left), row=window.row + int(top),
+            width=int(right - left), height=int(bottom - top),
+        )  # fmt: skip
+        out[:, top:bottom, left:right] = self._draw(used, mask[top:bottom, left:right])
+        return out
+
+    def _draw(self, window: Window, mask: ByteArray) -> ByteArray:
+        out = np.zeros((4, window.height, window.width), np.uint8)
+        factor = max(1, math.ceil(window.px_m / _FINEST_PX_M))
         radiance = self._radiance(window.grown(_HALO_PX).finer(factor))
         if factor > 1:
             radiance = average(radiance, factor)
@@ -89,7 +101,10 @@ class Renderer:
 
     def surface(self, window: Window) -> Float32Array:
         """The highest surface in metres above the sea, (height, width)."""
-        return self.ground(window) + canopy(window, self.layout.crowns).heights
+        objects = canopy(window, self.layout.crowns).heights
+        if len(self.layout.boxes):
+            objects = np.maximum(objects, box_heights(window, self.layout.boxes))
+        return self.ground(window) + objects
 
     def _radiance(self, window: Window) -> Float32Array:
         layout, seed = self.layout, self.seed
@@ -122,6 +137,9 @@ class Renderer:
         shade_elements(sun, x0, y0, px_m, elements, np.ascontiguousarray(self.shadow[near]))
         paint_elements(albedo, sun, x0, y0, px_m, elements, np.ascontiguousarray(self.lean[near]))
         sky = np.ones(shape, np.float32)
+        if len(layout.boxes):
+            towards = _towards(layout.sun.azimuth_deg, layout.sun.elevation_deg)
+            paint_boxes(albedo, sun, tops, window, texture, layout.boxes, towards)
         self._crowns(window, texture, paint, sun, tops, sky)
         direct = layout.sun.direct_frac
         # Sunlight is warmer and skylight bluer than their mixture, to which cameras balance.
@@ -150,6 +168,7 @@ class Renderer:
             (palette.dry, palette.dry_frac, texture[4], texture[2], 1.1, 0.85),
             (palette.lush, palette.lush_frac, texture[4], -texture[2], 0.9, 0.75),
             (palette.soil, palette.bare_frac, -texture[4], texture[2], palette.bare_soft, 0.92),
+            (palette.snow, palette.snow_frac, texture[2], 0.6 * texture[4], 0.5, 0.97),
         )
         for material, frac, one, other, soft, most in patches:
             if frac > 0.005:
@@ -165,9 +184,12 @@ class Renderer:
         light = layout.terrain.sunlight(coarse, sun.azimuth_deg, sun.elevation_deg)
         shadow_x, shadow_y = sun.shadow_per_m
         reach = math.hypot(shadow_x, shadow_y)
-        top_m = float(layout.crowns[:, 3].max()) if len(layout.crowns) else 0.0
+        top_m = max([0.0, *layout.crowns[:, 3], *layout.boxes[:, 7]])
         margin = int(top_m * reach / _HEIGHT_PX_M) + 2
-        objects = canopy(coarse.grown(margin), layout.crowns).heights
+        area = coarse.grown(margin)
+        objects = canopy(area, layout.crowns).heights
+        if len(layout.boxes):
+            objects = np.maximum(objects, box_heights(area, layout.boxes))
         if not objects.any():
             on_ground = to_window(light.astype(np.float32), coarse, window)
             return on_ground, on_ground
@@ -221,6 +243,12 @@ class Renderer:
         return np.asarray(
             (x > west - reach) & (x < east + reach) & (y > south - reach) & (y < north + reach)
         )
+
+
+def _towards(azimuth_deg: float, elevation_deg: float) -> tuple[float, float, float]:
+    azimuth, elevation = math.radians(azimuth_deg), math.radians(elevation_deg)
+    level = math.cos(elevation)
+    return level * math.sin(azimuth), level * math.cos(azimuth), math.sin(elevation)
 
 
 def _ramp(values: Float32Array, low: float, high: float) -> Float32Array:

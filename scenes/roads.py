@@ -40,10 +40,11 @@ class Road:
 
 @dataclass
 class Drawn:
-    """What is to be drawn, in order: bands on the ground and upright elements."""
+    """What is to be drawn, in order: bands on the ground, upright elements, solid boxes."""
 
     strokes: list[Stroke] = field(default_factory=list)
     elements: list[list[float]] = field(default_factory=list)
+    boxes: list[list[float]] = field(default_factory=list)
 
 
 def draw_road(road: Road, palette: Palette, chance: np.random.Generator, drawn: Drawn) -> None:

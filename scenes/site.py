@@ -10,12 +10,23 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from corridor import InputError, Side
+from corridor import Side
 from scenes.grid import Window
-from scenes.lines import Line, to_window
+from scenes.lines import FloatArray, Line, to_window
 from scenes.noise import smooth_1d
 from scenes.roads import Road
-from scenes.spec import Preset, SceneSpec
+from scenes.spec import SceneSpec
+
+
+@dataclass(frozen=True)
+class Mound:
+    """An embankment along a line: `lift_m` at each vertex, flat for `flat_m` to both sides, then
+    sloping over `batter_m`."""
+
+    line: Line
+    lift_m: FloatArray
+    flat_m: float
+    batter_m: float
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,12 @@ class Site:
         no_fence: stretches of each fence line where none is built, and why.
         half_width_m: how far the picture reaches to each side of the centreline at most.
         extent: what the picture covers.
+        lift_m: how much higher than the road the natural ground lies, left and right; batter_m:
+            width of the slope between.
+        loops: index of the fence round it, middle and radius of the open ground in a ramp's loop.
+        mounds: embankments of raised roads. deck: middle, direction, length, width and height of a
+            bridge over the road.
+        tunnel_m, viaduct_m: where on the centreline a tunnel begins and a viaduct ends.
     """
 
     route: str
@@ -38,6 +55,13 @@ class Site:
     no_fence: dict[Side, tuple[tuple[float, float, str], ...]]
     half_width_m: float
     extent: shapely.Polygon
+    lift_m: tuple[float, float] = (0.0, 0.0)
+    batter_m: float = 12.0
+    loops: tuple[tuple[int, FloatArray, float], ...] = ()
+    mounds: tuple[Mound, ...] = ()
+    deck: tuple[FloatArray, FloatArray, float, float, float] | None = None
+    tunnel_m: float | None = None
+    viaduct_m: float | None = None
 
     @property
     def bounds_m(self) -> tuple[float, float, float, float]:
@@ -74,32 +98,6 @@ class Site:
         if found is None:
             return np.zeros(shape, bool)
         return np.asarray(to_window(found[1], coarse, window) > 0.0)
-
-
-def choose_site(spec: SceneSpec) -> Site:
-    """The plan of a place of the kind asked for.
-
-    Raises:
-        InputError: if that kind cannot be generated yet.
-    """
-    if spec.preset is not Preset.STRAIGHT:
-        raise InputError("--preset", f"'{spec.preset}' cannot be generated yet", "use straight")
-    chance = spec.chance("route")
-    centreline = wandering_line(spec, chance, 12.0)
-    offsets = {side: float(chance.uniform(16.5, 25.0)) for side in Side}
-    median_m = float(chance.uniform(1.0, 1.5))
-    fence_lines = {side: parallel(centreline, side, offsets[side], chance) for side in Side}
-    half_m = max(offsets.values()) + spec.band_m
-    return Site(
-        route="G75",
-        centreline=centreline,
-        roads=carriageways(centreline, median_m),
-        fence_lines=fence_lines,
-        verges_m=tuple(offsets[side] - 12.6 - median_m for side in Side),
-        no_fence=dict.fromkeys(Side, ()),
-        half_width_m=half_m,
-        extent=shapely.LineString(centreline.xy).buffer(half_m, cap_style="flat"),
-    )
 
 
 def wandering_line(spec: SceneSpec, chance: np.random.Generator, turn_deg: float) -> Line:

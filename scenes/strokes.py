@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -28,7 +29,7 @@ class Stroke:
         patchy: 0 for even cover along the line, 1 and more for cover that comes and goes;
             patchy_m: over what length.
         bevel: brightness difference between the two edges, as of a trough in low light.
-        texture: share of the material's own texture; below 1 the ground's shows through.
+        rows_m: spacing of rows as of a crop, 0 for none; `rows_across` the line, or along it.
         winding: whether the line bends within a metre, as paths do.
     """
 
@@ -47,10 +48,19 @@ class Stroke:
     patchy: float = 0.0
     patchy_m: float = 8.0
     bevel: float = 0.0
+    rows_m: float = 0.0
+    rows_across: bool = False
     winding: bool = False
     seed: int = 0
 
-    @property
+    @cached_property
+    def bounds_m(self) -> tuple[float, float, float, float]:
+        """West, south, east, north of where it can be seen."""
+        low, high = self.line.xy.min(axis=0), self.line.xy.max(axis=0)
+        reach = self.reach_m
+        return low[0] - reach, low[1] - reach, high[0] + reach, high[1] + reach
+
+    @cached_property
     def reach_m(self) -> float:
         """How far from the line it can be seen."""
         return (
@@ -63,6 +73,12 @@ def paint_stroke(
     albedo: Float32Array, window: Window, texture: Float32Array, stroke: Stroke
 ) -> None:
     """Paints a band over `albedo` (H, W, 3)."""
+    area = window.part(*stroke.bounds_m)
+    if area is None:
+        return
+    i, j = area.col - window.col, area.row - window.row
+    rows, cols = slice(j, j + area.height), slice(i, i + area.width)
+    albedo, texture, window = albedo[rows, cols], texture[:, rows, cols], area
     coarse = window.coarse(0.125 if stroke.winding else 0.5, 0.0)
     found = stroke.line.field(coarse, stroke.reach_m + 1.0)
     if found is None:
@@ -76,7 +92,8 @@ def paint_stroke(
             0.5 * stroke.width_m, 0.5 * stroke.inner_m, stroke.shift_m, 0.5 * stroke.pair_m,
             stroke.alpha, max(stroke.soft_m, window.px_m), stroke.rough_m, stroke.round_frac,
             *stroke.dash_m, *stroke.fade_m, stroke.patchy, stroke.patchy_m, stroke.bevel,
-            stroke.reach_m, stroke.line.length_m, 1.6 * coarse.px_m,
+            stroke.reach_m, stroke.line.length_m, 1.6 * coarse.px_m, stroke.rows_m,
+            float(stroke.rows_across),
         ]
     )  # fmt: skip
     place = np.array([coarse.col, coarse.row, window.col, window.row])
@@ -105,6 +122,7 @@ def _paint(
     alpha, soft, rough, rounded = shape[4], shape[5], shape[6], shape[7]
     dash_on, dash_period, fade_in, fade_out = shape[8], shape[9], shape[10], shape[11]
     patchy, patchy_m, bevel, reach, length = shape[12], shape[13], shape[14], shape[15], shape[16]
+    rows = shape[18]
     height, width = albedo.shape[0], albedo.shape[1]
     for j in range(height):
         v = (place[3] + j + 0.5) / ratio - 0.5
@@ -155,6 +173,11 @@ def _paint(
             if patchy > 0.0:
                 wave = smooth_1d(s / patchy_m, seed) + 0.5 * texture[1, j, i]
                 a *= min(1.0, max(0.0, 1.0 + patchy * (0.8 * wave - 0.6)))
+            if rows > 0.0:
+                across = s if shape[19] > 0.0 else t
+                ridge = np.cos(6.2831853 * (across + 0.12 * rows * texture[2, j, i]) / rows)
+                wild = 0.5 * texture[1, j, i] + 0.35 * texture[0, j, i]
+                a *= min(1.0, max(0.0, 0.5 + 1.6 * ridge + wild))
             a *= alpha
             light = (
                 lightness[0] * texture[0, j, i]

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from scenes.grid import Window
-from scenes.lines import FloatArray, Line
+from scenes.lines import FloatArray, Line, to_window
 from scenes.noise import Float32Array, add_octave
 from scenes.site import Site
 from scenes.spec import SceneSpec
 
 _REACH_M = 400.0
+_BEND_M = 2.0
+_LATTICE_M = 0.5  # the land is smooth: drawn this finely and interpolated
+_FLAT_M = 14.5  # half the width of the road's own ground
+VIADUCT_M = 8.0
 
 
 @dataclass(frozen=True)
@@ -21,18 +25,13 @@ class Terrain:
     """Heights of the bare ground as a function of place.
 
     Attributes:
-        flat_m: distance from the centreline within which the ground is the road's own.
-        batter_m: width of the slope from there to the natural ground.
-        lift_m: how much higher the natural ground lies than the road on each side, left and right.
+        base_m: at the road's start; grade: rise of the road; relief_m: of the natural ground.
     """
 
-    line: Line
+    site: Site
     base_m: float
     grade: float
     relief_m: float
-    flat_m: float
-    batter_m: float
-    lift_m: tuple[float, float]
     seed: int
 
     @classmethod
@@ -40,30 +39,51 @@ class Terrain:
         """The land around a site's road."""
         chance = spec.chance("terrain")
         return cls(
-            line=site.centreline,
+            site=site,
             base_m=round(float(chance.uniform(300.0, 1200.0))),
             grade=float(chance.uniform(-0.03, 0.03)),
             relief_m=float(chance.uniform(0.4, 2.5)),
-            flat_m=14.5,
-            batter_m=float(chance.uniform(8.0, 16.0)),
-            lift_m=(float(chance.normal(0.0, 1.5)), float(chance.normal(0.0, 1.5))),
             seed=int(chance.integers(2**30)),
         )
 
     def heights(self, window: Window) -> Float32Array:
         """Metres above the sea at each pixel centre."""
+        if window.px_m >= _LATTICE_M:
+            return self._heights(window)
+        coarse = window.coarse(_LATTICE_M, 0.0)
+        return to_window(self._heights(coarse), coarse, window)
+
+    def _heights(self, window: Window) -> Float32Array:
+        site = self.site
         natural = np.zeros((window.height, window.width), np.float32)
         add_octave(natural, window, 90.0, self.relief_m, self.seed)
         add_octave(natural, window, 31.0, 0.35 * self.relief_m, self.seed + 1)
         add_octave(natural, window, 9.0, 0.10 * self.relief_m, self.seed + 2)
-        found = self.line.field(window, _REACH_M)
+        found = _beside(site.centreline, window, _REACH_M)
         if found is None:
             return natural + np.float32(self.base_m)
         station, offset = found
-        blend = np.clip((np.abs(offset) - self.flat_m) / self.batter_m, 0.0, 1.0)
-        blend = blend * blend * (3.0 - 2.0 * blend)
-        lift = np.where(offset > 0, self.lift_m[0], self.lift_m[1])
-        z = self.base_m + self.grade * station + blend * (natural + lift)
+        blend = _smooth((np.abs(offset) - np.float32(_FLAT_M)) / np.float32(site.batter_m))
+        # The slopes of either side meet over the road's middle, where a tunnel begins.
+        share = _smooth((offset + _FLAT_M) / (2 * _FLAT_M))
+        natural += site.lift_m[1] + (site.lift_m[0] - site.lift_m[1]) * share
+        if site.tunnel_m is not None:
+            blend = np.maximum(blend, _smooth((station - site.tunnel_m) / 1.5))
+        rise = blend * natural
+        if site.viaduct_m is not None:
+            # A valley under the viaduct, 8 m deep at its far end.
+            valley = 1.0 - _smooth((station - site.viaduct_m + 14.0) / 14.0)
+            rise = rise + valley * (-VIADUCT_M - rise)
+        lift = np.zeros_like(rise)
+        for mound in site.mounds:
+            found = _beside(mound.line, window, mound.flat_m + mound.batter_m + 3.0)
+            if found is not None:
+                top = np.interp(found[0], mound.line.station_m, mound.lift_m)
+                beside = _smooth(
+                    (np.abs(found[1]) - np.float32(mound.flat_m)) / np.float32(mound.batter_m)
+                )
+                lift = np.maximum(lift, top * (1.0 - beside))
+        z = self.base_m + self.grade * station + np.maximum(rise, lift)
         return np.asarray(z, dtype=np.float32)
 
     def slopes(self, window: Window) -> tuple[Float32Array, Float32Array]:
@@ -102,3 +122,19 @@ def lit(
     towards = flat - east * math.sin(azimuth) - north * math.cos(azimuth)
     share = towards / (flat * np.sqrt(1.0 + east * east + north * north))
     return np.maximum(share, 0.0).astype(np.float32)
+
+
+def _beside(line: Line, window: Window, reach_m: float) -> tuple[Float32Array, Float32Array] | None:
+    """Station and offset at each pixel, interpolated: roads bend slowly."""
+    if window.px_m >= _BEND_M:
+        return line.field(window, reach_m)
+    coarse = window.coarse(_BEND_M, 0.0)
+    found = line.field(coarse, reach_m)
+    if found is None:
+        return None
+    return to_window(found[0], coarse, window), to_window(found[1], coarse, window)
+
+
+def _smooth(x: Float32Array) -> Float32Array:
+    x = np.clip(x, 0.0, 1.0)
+    return np.asarray(x * x * (3.0 - 2.0 * x), dtype=np.float32)

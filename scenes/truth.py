@@ -87,6 +87,7 @@ def tell_truth(layout: Layout) -> Truth:
             }
         )
     findings += _paths(layout, boundaries)
+    findings += _plots(layout, boundaries)
     crown_rows = [
         {
             "height_m": crown[3],
@@ -256,6 +257,31 @@ def _paths(layout: Layout, boundaries: list[Boundary]) -> list[Finding]:
                     "patchy": round(path.patchy, 3),
                     "visible_frac": round(float(1.0 - hidden.mean()), 3),
                 },
+            )
+        )
+    return findings
+
+
+def _plots(layout: Layout, boundaries: list[Boundary]) -> list[Finding]:
+    findings = []
+    for number, plot in enumerate(layout.plots, 1):
+        fence, boundary = layout.fences[plot.fence], boundaries[plot.fence]
+        corners = np.array(plot.polygon.exterior.coords)
+        chainage = _Chainage(fence, boundary)
+        beside = [chainage(station) for station in fence.line.locate(corners)[0]]
+        findings.append(
+            Finding(
+                finding_id=f"V{number:03d}",
+                kind=FindingKind.PLOT,
+                geometry=shapely.Polygon(to_lonlat(layout, corners)),
+                confidence=1.0,
+                severity=2,
+                route=fence.route,
+                side=fence.side,
+                chainage_start_m=min(beside),
+                chainage_end_m=max(beside),
+                length_m=plot.line.length_m,
+                width_m=plot.width_m,
             )
         )
     return findings

@@ -61,22 +61,25 @@ def grid_of(layout: Layout, px_m: float) -> Window:
 
 
 def _tiles(grid: Window) -> list[Window]:
+    # About 42 m of ground, so that memory does not depend on the pixel size.
+    size = max(512, min(_TILE_PX, 512 * round(42.0 / grid.px_m / 512)))
     return [
         dataclasses.replace(
             grid,
             col=col,
             row=row,
-            width=min(_TILE_PX, grid.width - col),
-            height=min(_TILE_PX, grid.height - row),
+            width=min(size, grid.width - col),
+            height=min(size, grid.height - row),
         )
-        for row in range(0, grid.height, _TILE_PX)
-        for col in range(0, grid.width, _TILE_PX)
+        for row in range(0, grid.height, size)
+        for col in range(0, grid.width, size)
     ]
 
 
 def _transform(layout: Layout, grid: Window) -> Affine:
-    east, north = layout.origin_m
-    return Affine(grid.px_m, 0, grid.left_m + east, 0, -grid.px_m, grid.top_m + north)
+    (east, north), (aside, ahead) = layout.origin_m, layout.shift_m
+    left, top = grid.left_m + east + aside, grid.top_m + north + ahead
+    return Affine(grid.px_m, 0, left, 0, -grid.px_m, top)
 
 
 def _write_cog(
@@ -105,7 +108,10 @@ def _write_cog(
         "sparse_ok": True,
         "bigtiff": "if_safer",
     }
-    with atomic_path(path) as partial, tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+    with (
+        atomic_path(path) as partial,
+        tempfile.TemporaryDirectory(prefix=".scene-", dir=path.parent) as scratch,
+    ):
         raw = Path(scratch) / "raw.tif"
         with rasterio.open(raw, "w", **profile) as sink:
             if count == 4:
@@ -197,6 +203,8 @@ def _write_summary(layout: Layout, truth: Truth, path: Path) -> None:
                 }
                 for fence in layout.fences
             ],
+            "shift_m": layout.shift_m,
             "footpaths": len(layout.paths),
+            "plots": len(layout.plots),
         },
     )

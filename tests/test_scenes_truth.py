@@ -1,0 +1,249 @@
+"""What a scene says is true of itself must hold together, whatever the seed."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyproj import Transformer
+
+from corridor import Boundary, InputError, LocalFrame, Side, Track
+from corridor.findings import BreachType, FenceState, FindingKind
+from scenes.breaches import lay_breaches
+from scenes.crowns import heights_at
+from scenes.fences import choose_style
+from scenes.layout import EPSG, Layout, lay_out
+from scenes.render import Renderer
+from scenes.spec import Difficulty, FenceKind, Preset, SceneSpec, Season
+from scenes.truth import Truth, tell_truth
+from scenes.write import grid_of
+
+SPECS = st.builds(
+    SceneSpec,
+    seed=st.integers(0, 2**31 - 1),
+    preset=st.sampled_from(Preset),
+    length_m=st.sampled_from([120.0, 200.0, 310.0]),
+    band_m=st.sampled_from([10.0, 25.0]),
+    difficulty=st.sampled_from(Difficulty),
+    epoch=st.sampled_from([1, 2]),
+)
+FEW = settings(max_examples=8, deadline=None, derandomize=True)
+
+
+def in_metres(layout: Layout, geometry: shapely.Geometry) -> shapely.Geometry:
+    forward = Transformer.from_crs(4326, EPSG, always_xy=True)
+    east, north = layout.origin_m
+    return shapely.transform(
+        geometry,
+        lambda c: np.column_stack(forward.transform(c[:, 0], c[:, 1])) - (east, north),
+    )
+
+
+def check(layout: Layout, truth: Truth) -> None:
+    for fence, boundary in zip(layout.fences, truth.boundaries, strict=True):
+        pieces = [p for p in truth.pieces if p.side is fence.side]
+        states_tile(boundary, pieces)
+        line = shapely.LineString(fence.line.xy)
+        for finding in truth.findings:
+            if finding.side is not fence.side:
+                continue
+            where = in_metres(layout, finding.geometry)
+            if finding.kind is FindingKind.BREACH:
+                assert where.hausdorff_distance(line.intersection(where.buffer(0.02))) < 0.05
+                breach_is_told(finding, pieces)
+            if finding.kind is FindingKind.ACCESS_POINT:
+                access_is_where_a_path_meets_the_fence(layout, truth, where, line)
+            if finding.kind is FindingKind.PLOT:
+                # On the road's side of the fence.
+                _, offset = fence.line.locate(np.array(where.exterior.coords))
+                assert (offset * fence.side.outward).max() < 0.3
+
+
+def states_tile(boundary: Boundary, pieces: list) -> None:
+    assert pieces[0].chainage_start_m == pytest.approx(boundary.chainage_start_m[0])
+    assert pieces[-1].chainage_end_m == pytest.approx(boundary.chainage_end_m)
+    for one, following in pairwise(pieces):
+        assert one.chainage_end_m == following.chainage_start_m
+        assert one.state is not following.state or one.reason != following.reason
+    assert all(p.chainage_end_m > p.chainage_start_m for p in pieces)
+
+
+def breach_is_told(finding, pieces: list) -> None:  # type: ignore[no-untyped-def]
+    inside = [
+        p
+        for p in pieces
+        if p.chainage_end_m > finding.chainage_start_m + 1e-6
+        and p.chainage_start_m < finding.chainage_end_m - 1e-6
+    ]
+    states = {p.state for p in inside}
+    assert states <= {FenceState.BREACH, FenceState.OBSCURED}
+    if finding.extra["visible_frac"] == 1.0:
+        assert states == {FenceState.BREACH}
+    if finding.breach_type is BreachType.HOLE:
+        assert 0.4 <= finding.length_m <= 1.2
+
+
+def access_is_where_a_path_meets_the_fence(
+    layout: Layout, truth: Truth, where: shapely.Point, line: shapely.LineString
+) -> None:
+    assert where.distance(line) < 0.05
+    paths = [
+        in_metres(layout, f.geometry) for f in truth.findings if f.kind is FindingKind.FOOTPATH
+    ]
+    assert min(where.distance(path) for path in paths) < 0.05
+
+
+@FEW
+@given(SPECS)
+def test_truth_is_consistent(spec: SceneSpec) -> None:
+    layout = lay_out(spec)
+    check(layout, tell_truth(layout))
+
+
+@FEW
+@given(SPECS)
+def test_paths_that_cross_lead_through_a_breach_and_no_other_meets_the_fence(
+    spec: SceneSpec,
+) -> None:
+    layout = lay_out(spec)
+    for path in layout.paths:
+        if path.fence is None:
+            continue
+        fence = layout.fences[path.fence]
+        broken = any(b.start_m <= path.meets_m <= b.end_m for b in fence.breaches)
+        assert broken == path.crosses
+
+
+@FEW
+@given(SPECS)
+def test_the_drawn_line_is_at_most_two_metres_off(spec: SceneSpec) -> None:
+    layout = lay_out(spec)
+    for fence, boundary in zip(layout.fences, tell_truth(layout).boundaries, strict=True):
+        frame = LocalFrame.around(boundary.parts[0])
+        drawn = Track.of(boundary, 0, frame)
+        true = shapely.LineString(fence.line.xy)
+        off = [true.distance(shapely.Point(p)) for p in fence.drawn.xy]
+        assert 0.2 < max(off) <= 2.0 + 1e-6
+        # Smooth: a map's error does not jump from metre to metre.
+        assert np.abs(np.diff(fence.drawn_offset_m)).max() < 0.2
+        assert drawn.chainage_m[-1] == pytest.approx(boundary.chainage_end_m)
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(st.integers(0, 10**6))
+def test_what_is_obscured_stands_under_a_crown_in_the_surface_model(seed: int) -> None:
+    layout = lay_out(SceneSpec(seed, difficulty=Difficulty.HARD, length_m=120.0))
+    truth = tell_truth(layout)
+    renderer = Renderer.of(layout)
+    grid = grid_of(layout, 0.1)
+    for piece in truth.pieces:
+        line = in_metres(layout, piece.geometry)
+        points = np.array(
+            [line.interpolate(s).coords[0] for s in np.arange(0.1, line.length - 0.1, 0.1)]
+        ).reshape(-1, 2)
+        if len(points) == 0:
+            continue
+        window = grid.part(*line.buffer(0.5).bounds)
+        tall = renderer.surface(window) - renderer.ground(window)
+        cols = np.floor((points[:, 0] - grid.left_m) / 0.1).astype(int) - window.col
+        rows = np.floor((grid.top_m - points[:, 1]) / 0.1).astype(int) - window.row
+        under = tall[rows, cols] > 0.3
+        if piece.state is FenceState.OBSCURED:
+            # Gaps of less than 0.3 m between leaves are not told apart.
+            assert under.mean() > 0.6
+        elif piece.state is FenceState.INTACT and len(points) > 20:
+            assert under.mean() < 0.2
+
+
+def test_the_picture_shows_open_ground_only_where_no_crown_is() -> None:
+    crowns = np.array([[0.0, 0.0, 2.0, 5.0, 7.0, 0.0]])
+    heights = heights_at(np.array([[0.0, 0.0], [4.0, 0.0]]), crowns)
+    assert heights[0] > 2.0
+    assert heights[1] == 0.0
+
+
+def test_the_same_seed_gives_the_same_place_and_another_another() -> None:
+    one, same, other = (lay_out(SceneSpec(seed, length_m=120.0)) for seed in (4, 4, 5))
+    np.testing.assert_array_equal(one.uprights, same.uprights)
+    np.testing.assert_array_equal(one.crowns, same.crowns)
+    assert one.sun == same.sun
+    assert one.sun != other.sun
+
+
+def test_the_second_epoch_is_the_same_place_under_another_light() -> None:
+    mended = fresh = 0
+    for seed in range(3):
+        first = lay_out(SceneSpec(seed, length_m=250.0))
+        second = lay_out(SceneSpec(seed, length_m=250.0, epoch=2))
+        assert first.shift_m == (0.0, 0.0)
+        assert 0.2 <= math.hypot(*second.shift_m) <= 1.5
+        assert first.sun != second.sun
+        for old, new in zip(first.fences, second.fences, strict=True):
+            np.testing.assert_array_equal(old.line.xy, new.line.xy)
+            assert old.style == new.style
+            before = {b.start_m for b in old.breaches}
+            after = {b.start_m for b in new.breaches}
+            assert {b.start_m for b in new.mended} == before - after
+            mended += len(before - after)
+            fresh += len(after - before)
+    assert mended > 0
+    assert fresh > 0
+
+
+def test_every_kind_of_breach_and_fence_comes_up() -> None:
+    specs = [SceneSpec(seed) for seed in range(60)]
+    styles = [choose_style(spec.chance("fence style"), None) for spec in specs]
+    assert {style.kind for style in styles} == set(FenceKind)
+    assert {style.colour for style in styles} == {
+        "green", "white", "galvanised", "rusty", "concrete",
+    }  # fmt: skip
+    posts = np.arange(0.0, 400.0, 3.0)
+    breaches = [lay_breaches(spec, posts, 399.0, ((0.0, 399.0),), "b")[0] for spec in specs]
+    assert len({breach.variety for some in breaches for breach in some}) == 9
+    layouts = [lay_out(SceneSpec(seed, length_m=200.0)) for seed in range(5)]
+    looks = {path.look for layout in layouts for path in layout.paths}
+    assert looks == {"worn", "dark", "trodden", "faint"}
+
+
+@pytest.mark.parametrize("preset", list(Preset))
+def test_each_preset_has_what_it_is_named_for(preset: Preset) -> None:
+    layout = lay_out(SceneSpec(3, preset=preset))
+    reasons = {why for fence in layout.fences for _, _, why in fence.no_fence}
+    if preset is Preset.INTERCHANGE:
+        assert reasons == {"bridge"}
+        assert len(layout.plots) >= 5
+        lengths = {fence.side: fence.line.length_m for fence in layout.fences}
+        assert lengths[Side.RIGHT] > lengths[Side.LEFT] + 60.0
+    elif preset is Preset.CUTTING:
+        assert reasons == {"tunnel", "viaduct"}
+    elif preset is Preset.VILLAGE:
+        assert sum(box[6] >= 2.8 for box in layout.boxes) >= 5
+    else:
+        assert reasons == set()
+
+
+def test_what_is_asked_for_is_built() -> None:
+    layout = lay_out(SceneSpec(1, fence=FenceKind.CONCRETE_PANEL, season=Season.SNOW))
+    assert {fence.style.kind for fence in layout.fences} == {FenceKind.CONCRETE_PANEL}
+    assert layout.season is Season.SNOW
+    assert layout.palette.snow_frac > 0.2
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("--gsd", {"gsd_m": 0.2}),
+        ("--length", {"length_m": 5.0}),
+        ("--band", {"band_m": 500.0}),
+        ("--seed", {"seed": -1}),
+        ("--epoch", {"epoch": 3}),
+    ],
+)
+def test_values_out_of_range_are_named(option: str, values: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"{option}.*allowed is"):
+        SceneSpec(**{"seed": 1, **values})  # type: ignore[arg-type]
