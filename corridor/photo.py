@@ -159,6 +159,8 @@ def write_tags(path: str | Path, tags: PhotoTags, out: str | Path | None = None)
         data = file.read_bytes()
     except OSError as error:
         raise InputError(path, f"cannot be read ({error.strerror})") from error
+    if not data:
+        raise InputError(path, "is empty")
     target = Path(out) if out is not None else file
     if not data.startswith(b"\xff\xd8"):
         beside = target.with_suffix(".xmp")

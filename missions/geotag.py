@@ -9,7 +9,8 @@ most frames meet a shot, and what then meets nothing is named.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -138,24 +139,38 @@ def flight_shots(flight: str | Path) -> FlightShots:
     return FlightShots(path, tuple(shots[n] for n in kept), times_s[kept], lost)
 
 
-def _connection(path: Path) -> Any:
+def _messages(path: Path, kinds: list[str]) -> Iterator[Any]:
+    """Messages of a log, which is closed in the end.
+
+    Raises:
+        InputError: if the file cannot be read as a log.
+    """
     from pymavlink import mavutil
 
+    if path.stat().st_size == 0:
+        raise InputError(path, "is empty")
     try:
-        return mavutil.mavlink_connection(str(path), dialect="ardupilotmega")
-    except (OSError, ValueError, IndexError, KeyError) as error:
+        log = mavutil.mavlink_connection(str(path), dialect="ardupilotmega")
+    except (OSError, ValueError, IndexError, KeyError, struct.error) as error:
         raise InputError(path, f"cannot be read as a flight log ({error})") from error
+    try:
+        while True:
+            message = log.recv_match(type=kinds)
+            if message is None:
+                return
+            yield message
+    finally:
+        log.close()
+        handle = getattr(log, "filehandle", None)
+        if handle is not None:
+            handle.close()
 
 
 def _read_tlog(path: Path) -> tuple[list[Shot], FloatArray]:
-    log = _connection(path)
     shots: list[Shot] = []
     times_s: list[float] = []
     boot_ms = 0
-    while True:
-        message = log.recv_match(type=["CAMERA_FEEDBACK", "GLOBAL_POSITION_INT"])
-        if message is None:
-            break
+    for message in _messages(path, ["CAMERA_FEEDBACK", "GLOBAL_POSITION_INT"]):
         if message.get_type() == "GLOBAL_POSITION_INT":
             boot_ms = int(message.time_boot_ms)
             continue
@@ -177,15 +192,9 @@ def _read_tlog(path: Path) -> tuple[list[Shot], FloatArray]:
 
 
 def _read_dataflash(path: Path) -> tuple[list[Shot], FloatArray]:
-    """CAM is written when the shutter's own pin answers or the command went out; TRIG when it went
-    out while a pin is to answer. Where both are there, CAM is the photograph.
-    """
-    log = _connection(path)
+    """CAM is a photograph taken; TRIG a shutter sent for, where a pin is to answer with CAM."""
     by_kind: dict[str, list[Any]] = {"CAM": [], "TRIG": []}
-    while True:
-        message = log.recv_match(type=["CAM", "TRIG"])
-        if message is None:
-            break
+    for message in _messages(path, ["CAM", "TRIG"]):
         by_kind[message.get_type()].append(message)
     shots: list[Shot] = []
     times_s: list[float] = []
