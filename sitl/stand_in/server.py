@@ -98,6 +98,7 @@ class Server:
         self._wall_s = 0.0
         self._simulated_s = 0.0
         self._pace = -1.0
+        self.listening = False
 
     def stop(self) -> None:
         """Ends `run` at its next look."""
@@ -128,6 +129,7 @@ class Server:
         self._warm_up()
         click.echo(f"bind port {self._port} for SERIAL0")
         click.echo("Waiting for connection ....")
+        self.listening = True
         try:
             while not self._stopped:
                 self._turn()
