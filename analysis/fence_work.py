@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import shapely
 
+from analysis.fence.assess import assess
+from analysis.heights import SurfaceModel
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine, piece_line
 from corridor import Boundary, Track
@@ -64,17 +65,33 @@ class FenceResult:
 def assess_part(
     orthos: tuple[Path, ...], index: int, boundary: Boundary, part: int, dsm: Path | None
 ) -> FenceResult:
-    """Opens the picture and assesses one part; for another process."""
+    """Opens the picture and assesses one part; for another process.
+
+    Args:
+        orthos: the picture's files.
+        index: of the boundary, for the result.
+        boundary: whose fence it is.
+        part: which of its polylines.
+        dsm: a surface model, if there is one.
+    """
     ortho = Orthophoto.open(orthos)
+    surface = SurfaceModel.open(dsm, ortho.crs, ortho.bounds) if dsm else None
     track = ortho.track(boundary, part)
-    first_m, last_m = float(track.chainage_m[0]), float(track.chainage_m[-1])
+    found = assess(ortho, track, boundary.offset_tolerance_m, surface)
     return FenceResult(
         boundary=index,
         part=part,
-        chainage_m=track.chainage_m,
-        xy=track.xy,
-        offset_m=np.zeros(len(track.xy)),
-        stretches=(Stretch(first_m, last_m, FenceState.UNSEEN, 1.0, "not looked at"),),
+        chainage_m=found.chainage_m,
+        xy=found.xy,
+        offset_m=found.offset_m,
+        stretches=tuple(
+            Stretch(span.start_m, span.end_m, span.state, span.confidence, span.reason)
+            for span in found.spans
+        ),
+        breaches=tuple(
+            Breach(each.start_m, each.end_m, each.breach_type, each.confidence, each.evidence)
+            for each in found.broken
+        ),
     )
 
 

@@ -1,0 +1,1 @@
+"""The state of the fence: where it runs, and how it stands, metre by metre."""

@@ -1,0 +1,275 @@
+"""Assesses the fence of one part of a boundary, in fixed pieces so that memory stays bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from analysis.fence import decode
+from analysis.fence.decode import CELL_LENGTH_M, COLLAPSED, GAP, INTACT, OBSCURED
+from analysis.fence.network import BLOCK, COLUMNS_PER_CELL, look, reach_for
+from analysis.fence.strip import Centre, Strip, straighten
+from analysis.heights import SurfaceModel
+from analysis.raster import Orthophoto
+from corridor import Progress, Track, silent
+from corridor.findings import BreachType, FenceState
+from corridor.values import FloatArray
+
+_PIECE = 3840
+_HALO = 640
+"""Columns of a piece and of what is read beside it: more than the network or its input look."""
+_COARSEST_GSD_M = 0.08
+_LEAST_LINE = 0.25
+"""Probability of the line, over some 16 m, below which nothing is said of the fence."""
+_AROUND_LINE = 81
+_END_M = 1.5
+_TALL_M = 1.0
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of fence in one state, chainages half open [start, end)."""
+
+    start_m: float
+    end_m: float
+    state: FenceState
+    confidence: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A place where the fence is broken, with how strongly each cue spoke (0 to 1)."""
+
+    start_m: float
+    end_m: float
+    breach_type: BreachType
+    confidence: float
+    evidence: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What is known of the fence along one drawn line.
+
+    Attributes:
+        chainage_m: (N,) of vertices every half metre or so, increasing.
+        xy: (N, 2) of the fence as found, in the picture's CRS; the drawn line where it was not.
+        offset_m: (N,) from the drawn line, left positive.
+        spans: tile the line from its first chainage to its last.
+        broken: the breaches among them.
+    """
+
+    chainage_m: FloatArray
+    xy: FloatArray
+    offset_m: FloatArray
+    spans: tuple[Span, ...]
+    broken: tuple[Broken, ...]
+
+
+def assess(
+    ortho: Orthophoto,
+    track: Track,
+    tolerance_m: float,
+    dsm: SurfaceModel | None = None,
+    progress: Progress = silent,
+) -> Assessment:
+    """Finds the fence near a drawn line and states every metre of it.
+
+    Args:
+        ortho: the picture.
+        track: the drawn line in the picture's CRS.
+        tolerance_m: how far the drawn line may be from the fence.
+        dsm: tells crowns above the line from ground.
+        progress: told in columns.
+    """
+    centre = Centre.of(track)
+    count = len(centre.xy)
+    cells = -(-count // COLUMNS_PER_CELL)
+    offset, line, states, imaged = _gather(ortho, centre, tolerance_m, cells, progress)
+    if ortho.gsd_m > _COARSEST_GSD_M or not imaged.any():
+        coarse = ortho.gsd_m > _COARSEST_GSD_M
+        reason = f"pixels of {100 * ortho.gsd_m:.0f} cm show no fence" if coarse else "not imaged"
+        return _nothing(track, reason)
+    found = decode.find_line(line, offset, tolerance_m)
+    state = decode.states_along(states, found.row)
+    offset_m = np.interp(found.row, np.arange(len(offset)), offset)
+    column = np.minimum(np.arange(cells) * COLUMNS_PER_CELL, count - 1)
+    xy = centre.xy[column] + offset_m[:, None] * centre.normal[column]
+    if dsm is not None:
+        _cover_by_height(state, dsm, ortho, xy, centre.normal[column])
+    sequence, posterior = decode.smooth_states(state, _trust(imaged))
+    told = _running_mean(np.where(imaged, found.line, np.nan), _AROUND_LINE) >= _LEAST_LINE
+    chainage = np.append(centre.chainage_m[column], centre.chainage_m[-1])
+    chainage[0], chainage[-1] = track.chainage_m[0], track.chainage_m[-1]
+    spans, broken = _spans(chainage, sequence, posterior, state, found.line, imaged, told)
+    known = imaged & told
+    vertices = np.unique(np.append(np.arange(0, cells, 3), cells - 1))
+    points = np.where(known[vertices, None], xy[vertices], track.at(chainage[vertices]))
+    at = chainage[vertices]
+    at[-1] = chainage[-1]
+    away = np.where(known[vertices], track.locate(points)[1], 0.0)
+    return Assessment(at, points, away, tuple(spans), tuple(broken))
+
+
+def _gather(
+    ortho: Orthophoto, centre: Centre, tolerance_m: float, cells: int, progress: Progress
+) -> tuple[FloatArray, npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The network's answer for the whole line, piece by piece, each read with what is beside it."""
+    reach_m = reach_for(tolerance_m)
+    count = len(centre.xy)
+    lines, states, imaged = [], [], []
+    offset: FloatArray = np.zeros(0)
+    for first, last in _pieces(count):
+        begin, end = max(0, first - _HALO), min(count, last + _HALO)
+        strip = straighten(ortho, centre, begin, end, reach_m)
+        seen = strip.valid.mean(axis=0) > 0.5
+        missing = -(end - begin) % BLOCK
+        if missing:
+            strip = _widened(strip, missing)
+        logits, offset = look(strip)
+        cut = slice((first - begin) // COLUMNS_PER_CELL, -(-(last - begin) // COLUMNS_PER_CELL))
+        lines.append(logits[0, :, cut])
+        states.append(logits[1:, :, cut])
+        pairs = seen[first - begin : last - begin]
+        pairs = np.append(pairs, pairs[-1:]) if len(pairs) % 2 else pairs
+        imaged.append(pairs.reshape(-1, COLUMNS_PER_CELL).all(axis=1))
+        progress(last, count)
+    return (
+        offset,
+        np.concatenate(lines, axis=1)[:, :cells],
+        np.concatenate(states, axis=2)[:, :, :cells],
+        np.concatenate(imaged)[:cells],
+    )
+
+
+def _pieces(count: int) -> Iterator[tuple[int, int]]:
+    for first in range(0, count, _PIECE):
+        yield first, min(first + _PIECE, count)
+
+
+def _widened(strip: Strip, columns: int) -> Strip:
+    """The strip with its last column repeated."""
+    pad = ((0, 0), (0, columns))
+    return replace(
+        strip,
+        last=strip.last + columns,
+        rgb=np.pad(strip.rgb, (*pad, (0, 0)), mode="edge"),
+        valid=np.pad(strip.valid, pad, mode="edge"),
+    )
+
+
+def _trust(imaged: npt.NDArray[np.bool_]) -> FloatArray:
+    """Nothing is believed of what was not imaged, little of the first and last metre and a half."""
+    trust = imaged.astype(np.float64)
+    ends = round(_END_M / CELL_LENGTH_M)
+    edge = np.flatnonzero(np.diff(np.concatenate([[0], imaged.astype(int), [0]])))
+    for at in edge:
+        trust[max(at - ends, 0) : at + ends] *= 0.3
+    return trust
+
+
+def _running_mean(values: FloatArray, size: int) -> FloatArray:
+    """Mean over `size` cells, NaN left out."""
+    good = np.isfinite(values)
+    kernel = np.ones(min(size, len(values)))
+    total = np.convolve(np.where(good, values, 0.0), kernel, mode="same")
+    weight = np.convolve(good.astype(float), kernel, mode="same")
+    return np.asarray(total / np.maximum(weight, 1e-9))
+
+
+def _cover_by_height(
+    state: FloatArray, dsm: SurfaceModel, ortho: Orthophoto, xy: FloatArray, normal: FloatArray
+) -> None:
+    """Where the surface stands well above the ground on both sides of the line, it is a crown."""
+    chunk = 400
+    for first in range(0, len(xy), chunk):
+        part = slice(first, first + chunk)
+        away = np.array([-3.0, -2.0, -0.5, -0.25, 0.25, 0.5, 2.0, 3.0])
+        points = xy[part][None] + away[:, None, None] * normal[part][None]
+        low, high = points.min(axis=(0, 1)) - 1, points.max(axis=(0, 1)) + 1
+        affine, width, height = ortho.affine_of(
+            (float(low[0]), float(low[1]), float(high[0]), float(high[1])), max(dsm.gsd_m, 0.1)
+        )
+        heights = dsm.read(affine, (height, width))
+        column = ((points[..., 0] - affine.c) / affine.a).astype(int)
+        row = ((points[..., 1] - affine.f) / affine.e).astype(int)
+        z = heights[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
+        ground = np.fmin.reduce(z, axis=0)
+        near = z[2:6] - ground[None]
+        covered = np.isfinite(z).all(axis=0) & (near > _TALL_M).all(axis=0)
+        state[part][covered, OBSCURED] = 1.0
+        state[part] /= state[part].sum(axis=1, keepdims=True)
+
+
+_STATE = {
+    INTACT: FenceState.INTACT,
+    GAP: FenceState.BREACH,
+    COLLAPSED: FenceState.BREACH,
+    OBSCURED: FenceState.OBSCURED,
+}
+
+
+def _spans(
+    chainage: FloatArray,
+    sequence: npt.NDArray[np.int64],
+    posterior: FloatArray,
+    state: FloatArray,
+    line: FloatArray,
+    imaged: npt.NDArray[np.bool_],
+    told: npt.NDArray[np.bool_],
+) -> tuple[list[Span], list[Broken]]:
+    """Runs of equal states as spans, breaches as findings."""
+    kind = np.array([_STATE[int(s)] for s in sequence], dtype=object)
+    kind[~told] = FenceState.UNSEEN
+    kind[~imaged] = FenceState.UNSEEN
+    why = np.where(imaged, "the fence is not told from its surroundings", "not imaged")
+    spans: list[Span] = []
+    broken: list[Broken] = []
+    cuts = [0]
+    for cell in range(1, len(kind)):
+        if kind[cell] != kind[cell - 1] or (
+            kind[cell] is FenceState.UNSEEN and why[cell] != why[cell - 1]
+        ):
+            cuts.append(cell)
+    for first, last in zip(cuts, [*cuts[1:], len(kind)], strict=True):
+        part = slice(first, last)
+        start_m, end_m = float(chainage[first]), float(chainage[last])
+        here = kind[first]
+        gap = float(posterior[part, GAP].mean())
+        collapsed = float(posterior[part, COLLAPSED].mean())
+        if here is FenceState.INTACT:
+            confidence, reason = float(posterior[part, INTACT].mean()), ""
+        elif here is FenceState.OBSCURED:
+            confidence = float(posterior[part, OBSCURED].mean())
+            reason = "not visible: hidden or broken"
+        elif here is FenceState.UNSEEN:
+            confidence, reason = 1.0, str(why[first])
+        else:
+            confidence = gap + collapsed
+            reason = "fence lies down" if collapsed > gap else "no fence to be seen"
+            broken.append(
+                Broken(
+                    start_m,
+                    end_m,
+                    BreachType.COLLAPSED if collapsed > gap else BreachType.GAP,
+                    confidence,
+                    {
+                        "gap": gap,
+                        "collapsed": collapsed,
+                        "line": float(line[part].mean()),
+                        "contrast": float(1.0 - state[part, INTACT].mean()),
+                    },
+                )
+            )
+        spans.append(Span(start_m, end_m, here, confidence, reason))
+    return spans, broken
+
+
+def _nothing(track: Track, reason: str) -> Assessment:
+    first_m, last_m = float(track.chainage_m[0]), float(track.chainage_m[-1])
+    span = Span(first_m, last_m, FenceState.UNSEEN, 1.0, reason)
+    return Assessment(track.chainage_m, track.xy, np.zeros(len(track.xy)), (span,), ())

@@ -1,0 +1,165 @@
+"""From the network's answer to one line and a state for every cell along it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from scipy.special import log_softmax, logsumexp
+
+Floats = npt.NDArray[np.float64]
+
+INTACT, GAP, COLLAPSED, OBSCURED = range(4)
+CELL_LENGTH_M = 0.2
+"""Length of a cell along the fence."""
+_TRAINING_WEIGHT = np.array([1.0, 2.0, 3.0, 1.5])
+"""What the states counted in training, taken off again."""
+_FLOOR = -9.0
+_BEND_COST = 1.2
+_AROUND = 2
+_SHARE = 0.35
+"""How much of a cell's log likelihood is news: neighbours share what they see of some 0.6 m."""
+_MEAN_LENGTH_M = np.array([150.0, 3.0, 4.0, 6.0])
+"""Of a stretch in each state, for the sequence model; a panel is 2 to 3 m, a crown 3 to 10 m."""
+_ENTRY = np.array([0.0, 0.45, 0.15, 0.4])
+"""What an intact stretch turns into when it ends."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is kept of the answer along one line, a value a cell of 0.2 m.
+
+    Attributes:
+        row: (N,) of the line, fractional rows of the answer.
+        line: (N,) probability that the line runs here and not in another row.
+        state: (N, 4) probability of each state by the cell's own evidence.
+    """
+
+    row: Floats
+    line: Floats
+    state: Floats
+
+
+def find_line(line: npt.NDArray[np.float32], offset_m: Floats, tolerance_m: float) -> Evidence:
+    """The smooth line of most evidence; `state` is filled by `judge`.
+
+    Args:
+        line: (R, N) logits.
+        offset_m: (R,) of the rows from the drawn line.
+        tolerance_m: how far the fence may be from it.
+    """
+    chance = log_softmax(line.astype(np.float64), axis=0)
+    beyond_m = np.maximum(np.abs(offset_m) - tolerance_m, 0.0)
+    prior = -0.5 * (offset_m / (1.2 * tolerance_m)) ** 2 - 0.5 * (beyond_m / 0.4) ** 2
+    scored = np.maximum(chance, _FLOOR) + 0.15 * prior[:, None]
+    path = _trace(np.ascontiguousarray(scored), _BEND_COST)
+    columns = np.arange(line.shape[1])
+    near = np.clip(path[None, :] + np.arange(-_AROUND, _AROUND + 1)[:, None], 0, len(line) - 1)
+    weight = np.exp(chance[near, columns[None, :]])
+    total = weight.sum(axis=0)
+    row = (weight * near).sum(axis=0) / np.maximum(total, 1e-9)
+    row = np.where(total > 0.05, row, path)
+    return Evidence(row, total, np.zeros((line.shape[1], 4)))
+
+
+def states_along(states: npt.NDArray[np.float32], row: Floats) -> Floats:
+    """(N, 4) probabilities of the states by each cell's own evidence, from (4, R, N) logits."""
+    rows, columns = states.shape[1:]
+    middle = np.round(row).astype(int)
+    near = np.clip(middle[None, :] + np.arange(-1, 2)[:, None], 0, rows - 1)
+    logits = states[:, near, np.arange(columns)[None, :]].mean(axis=1)
+    chance = log_softmax(logits.astype(np.float64), axis=0) - np.log(_TRAINING_WEIGHT)[:, None]
+    return np.exp(chance - logsumexp(chance, axis=0)[None, :]).T
+
+
+def smooth_states(state: Floats, trust: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The most likely sequence of states, and each cell's posterior (N, 4).
+
+    Args:
+        state: (N, 4) by each cell's own evidence.
+        trust: (N,) 0 to 1, how much that evidence counts.
+    """
+    leave = CELL_LENGTH_M / _MEAN_LENGTH_M
+    move = np.zeros((4, 4))
+    move[INTACT] = leave[INTACT] * _ENTRY
+    for other in (GAP, COLLAPSED, OBSCURED):
+        move[other, INTACT] = 0.8 * leave[other]
+        for third in (GAP, COLLAPSED, OBSCURED):
+            if third != other:
+                move[other, third] = 0.1 * leave[other]
+    np.fill_diagonal(move, 1.0 - leave)
+    evidence = _SHARE * trust[:, None] * np.log(np.clip(state, 1e-4, 1.0))
+    sequence = _viterbi(evidence, np.log(np.maximum(move, 1e-12)))
+    posterior = _posterior(np.exp(evidence - evidence.max(axis=1, keepdims=True)), move)
+    return sequence, posterior
+
+
+@njit(cache=True)
+def _trace(scored: Any, bend: float) -> Any:  # pragma: no cover - compiled
+    rows, columns = scored.shape
+    back = np.zeros((columns, rows), np.int8)
+    total = scored[:, 0].copy()
+    fresh = np.empty(rows)
+    for column in range(1, columns):
+        for row in range(rows):
+            best, step = total[row], 0
+            if row > 0 and total[row - 1] - bend > best:
+                best, step = total[row - 1] - bend, -1
+            if row < rows - 1 and total[row + 1] - bend > best:
+                best, step = total[row + 1] - bend, 1
+            fresh[row] = best + scored[row, column]
+            back[column, row] = step
+        total[:] = fresh
+    row = int(np.argmax(total))
+    path = np.empty(columns, np.int64)
+    for column in range(columns - 1, -1, -1):
+        path[column] = row
+        row += back[column, row]
+    return path
+
+
+@njit(cache=True)
+def _viterbi(evidence: Any, move: Any) -> Any:  # pragma: no cover - compiled
+    columns, states = evidence.shape
+    back = np.zeros((columns, states), np.int8)
+    total = evidence[0].copy()
+    fresh = np.empty(states)
+    for column in range(1, columns):
+        for state in range(states):
+            best, source = -1e300, 0
+            for other in range(states):
+                value = total[other] + move[other, state]
+                if value > best:
+                    best, source = value, other
+            fresh[state] = best + evidence[column, state]
+            back[column, state] = source
+        total[:] = fresh
+    state = int(np.argmax(total))
+    path = np.empty(columns, np.int64)
+    for column in range(columns - 1, -1, -1):
+        path[column] = state
+        state = back[column, state]
+    return path
+
+
+@njit(cache=True)
+def _posterior(likely: Any, move: Any) -> Any:  # pragma: no cover - compiled
+    columns, states = likely.shape
+    ahead = np.empty((columns, states))
+    value = likely[0] / likely[0].sum()
+    ahead[0] = value
+    for column in range(1, columns):
+        value = (value @ move) * likely[column]
+        value = value / value.sum()
+        ahead[column] = value
+    behind = np.ones(states)
+    out = np.empty((columns, states))
+    for column in range(columns - 1, -1, -1):
+        joint = ahead[column] * behind
+        out[column] = joint / joint.sum()
+        behind = move @ (likely[column] * behind)
+        behind = behind / behind.sum()
+    return out

@@ -1,0 +1,119 @@
+"""The straightened strip: what lies along a drawn fence, chainage to the right, left side up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter1d
+
+from analysis.raster import Orthophoto
+from corridor import Track
+from corridor.values import FloatArray
+
+STEP_M = 0.1
+"""Length of a column along the fence."""
+ACROSS_M = 0.02
+"""Finest height of a row; coarser pictures give rows of their own pixel."""
+_SMOOTH_M = 1.5
+_READ_M = 16.0
+
+
+@dataclass(frozen=True)
+class Centre:
+    """The drawn line, resampled and rounded at its corners, so that a strip can be laid along it.
+
+    Attributes:
+        chainage_m: (N,) of the drawn line at each column.
+        xy: (N, 2) in the picture's CRS.
+        normal: (N, 2) unit vectors to the left of increasing chainage.
+    """
+
+    chainage_m: FloatArray
+    xy: FloatArray
+    normal: FloatArray
+
+    @classmethod
+    def of(cls, track: Track) -> Centre:
+        """Columns of `STEP_M` along a track, corners rounded over some metres."""
+        steps = np.hypot(*np.diff(track.xy, axis=0).T)
+        along = np.concatenate([[0.0], np.cumsum(steps)])
+        count = max(2, round(along[-1] / STEP_M) + 1)
+        at = np.linspace(0.0, along[-1], count)
+        xy = np.column_stack([np.interp(at, along, track.xy[:, axis]) for axis in (0, 1)])
+        chainage = np.interp(at, along, track.chainage_m)
+        # Mirrored through its ends, a line keeps its ends and its direction there.
+        reach = min(count - 1, round(4 * _SMOOTH_M / STEP_M))
+        padded = np.vstack([2 * xy[0] - xy[reach:0:-1], xy, 2 * xy[-1] - xy[-2 : -reach - 2 : -1]])
+        smooth = gaussian_filter1d(padded, _SMOOTH_M / STEP_M, axis=0, mode="nearest")
+        smooth = smooth[reach : reach + count]
+        direction = np.gradient(smooth, axis=0)
+        direction /= np.maximum(np.hypot(direction[:, 0], direction[:, 1]), 1e-12)[:, None]
+        normal = np.column_stack([-direction[:, 1], direction[:, 0]])
+        return cls(chainage, smooth, normal)
+
+    def points(self, columns: slice, offset_m: FloatArray) -> FloatArray:
+        """Points (len(columns), 2) at an offset (left positive) from each column."""
+        return np.asarray(self.xy[columns] + offset_m[:, None] * self.normal[columns])
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Columns [first, last) of a centre line with what was imaged beside them.
+
+    Attributes:
+        first, last: columns of the centre line.
+        offset_m: (M,) of each row, left positive, increasing; rows are `across_m` apart.
+        rgb: (M, N, 3) float32, 0 to 255.
+        valid: (M, N) bool.
+    """
+
+    first: int
+    last: int
+    offset_m: FloatArray
+    across_m: float
+    rgb: npt.NDArray[np.float32]
+    valid: npt.NDArray[np.bool_]
+
+
+def straighten(ortho: Orthophoto, centre: Centre, first: int, last: int, reach_m: float) -> Strip:
+    """Reads the strip of columns [first, last), `reach_m` to both sides.
+
+    Columns are the mean over their length of what the picture holds. A column's pixels are the
+    same whichever strip it is read with.
+    """
+    across_m = max(ACROSS_M, ortho.gsd_m)
+    half = int(np.ceil(reach_m / across_m))
+    offset = np.arange(-half, half + 1) * across_m
+    per_column = max(1, min(5, round(STEP_M / across_m)))
+    shift = (np.arange(per_column) + 0.5) / per_column - 0.5
+    rgb = np.zeros((len(offset), last - first, 3), np.float32)
+    valid = np.zeros((len(offset), last - first), np.bool_)
+    chunk = round(_READ_M / STEP_M)
+    # Whole chunks, which begin at the same columns of the centre line in every strip: a column is
+    # then the same to the last bit, whichever strip it is in.
+    for begin in range(first // chunk * chunk, last, chunk):
+        end = min(begin + chunk, len(centre.xy))
+        xy, normal = centre.xy[begin:end], centre.normal[begin:end]
+        along = np.column_stack([normal[:, 1], -normal[:, 0]]) * STEP_M
+        base = (xy[:, None, :] + shift[None, :, None] * along[:, None, :]).reshape(-1, 2)
+        sides = np.repeat(normal, per_column, axis=0)
+        x = base[None, :, 0] + offset[:, None] * sides[None, :, 0]
+        y = base[None, :, 1] + offset[:, None] * sides[None, :, 1]
+        margin = 2 * across_m
+        bounds = (x.min() - margin, y.min() - margin, x.max() + margin, y.max() + margin)
+        if not ortho.overlaps(bounds):
+            continue
+        patch = ortho.read(bounds, across_m)
+        columns = ((x - patch.affine.c) / patch.affine.a - 0.5).astype(np.float32)
+        rows = ((y - patch.affine.f) / patch.affine.e - 0.5).astype(np.float32)
+        seen = cv2.remap(patch.valid.astype(np.uint8) * 255, columns, rows, cv2.INTER_LINEAR)
+        colour = cv2.remap(patch.rgb, columns, rows, cv2.INTER_LINEAR)
+        size = (len(offset), end - begin, per_column)
+        into = slice(max(begin, first) - first, min(end, last) - first)
+        part = slice(max(first - begin, 0), min(end, last) - begin)
+        rgb[:, into] = colour.reshape(*size, 3).mean(axis=2, dtype=np.float32)[:, part]
+        valid[:, into] = (seen.reshape(size) >= 250).all(axis=2)[:, part]
+    return Strip(first, last, np.asarray(offset, dtype=np.float64), across_m, rgb, valid)

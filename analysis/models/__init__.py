@@ -1,0 +1,1 @@
+"""Trained weights that the analysis runs, each with its model card."""

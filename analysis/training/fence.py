@@ -1,0 +1,397 @@
+"""Trains the fence network: `python -m analysis.training.fence --out fence.onnx SCENES…`.
+
+Each SCENE is a folder written by `fencewalk scene`. Strips are straightened along the true fence
+and along parallels to it that hold none; a crop gets a drawn line's error, a mirror image, other
+light, other colours, blur and noise, and every third one a simple fence or wall painted on ground
+without one, so that the network does not depend on how the generator draws. Needs the extra
+`train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import geopandas
+import numpy as np
+import numpy.typing as npt
+import shapely
+import torch
+from rasterio.errors import RasterioError
+from scipy.special import expit
+from torch import nn
+
+from analysis.fence.features import ACROSS_M, ALONG_M, ROWS, network_input
+from analysis.fence.strip import Centre, straighten
+from analysis.raster import Orthophoto
+from corridor import InputError, Side, Track
+from corridor.findings import BreachType, FenceState, FindingKind, read_condition, read_findings
+
+STATES = ("intact", "gap", "collapsed", "obscured")
+IGNORE = -1
+_CROP = 256
+_REACH_M = 8.4
+_PARALLEL_M = 9.0
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One strip: (M, N, 3) colours, (N,) state along its middle row; `fenced` if it has a fence."""
+
+    rgb: npt.NDArray[np.uint8]
+    valid: npt.NDArray[np.bool_]
+    state: npt.NDArray[np.int8]
+    fenced: bool
+
+
+def load_scene(folder: Path) -> list[Sample]:
+    """The strips of a generated scene along both fences, and beside them."""
+    ortho = Orthophoto.open(folder / "ortho.tif")
+    truth = folder / "truth.gpkg"
+    lines = geopandas.read_file(truth, layer="fence_line").to_crs(ortho.crs)
+    pieces, findings = read_condition(truth), read_findings(truth)
+    samples = []
+    for row in lines.itertuples():
+        side = Side(row.side)
+        xy = np.array(shapely.get_coordinates(row.geometry))
+        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+        centre = Centre.of(Track(xy, along))
+        state = np.full(len(centre.xy), IGNORE, np.int8)
+        whole = shapely.LineString(centre.xy)
+
+        def span(geometry: Any, whole: Any = whole) -> tuple[int, int]:
+            ends = shapely.get_coordinates(geometry)[[0, -1]]
+            at = shapely.line_locate_point(whole, shapely.points(ends)) / ALONG_M
+            return round(float(min(at))), round(float(max(at)))
+
+        for piece in pieces:
+            if piece.side is not side or piece.route != row.route:
+                continue
+            first, last = span(_project(piece.geometry, ortho))
+            code = {FenceState.INTACT: 0, FenceState.OBSCURED: 3}.get(piece.state, IGNORE)
+            state[first:last] = code
+        for finding in findings:
+            if finding.kind is not FindingKind.BREACH or finding.side is not side:
+                continue
+            first, last = span(_project(finding.geometry, ortho))
+            seen = finding.extra.get("visible_frac")
+            hidden = seen is not None and float(seen) < 0.3
+            code = {BreachType.GAP: 1, BreachType.COLLAPSED: 2}.get(
+                finding.breach_type or BreachType.HOLE, IGNORE
+            )
+            state[first:last] = 3 if hidden and code > 0 else code
+            # People cannot say to the decimetre where a breach begins, nor should the network.
+            for end in (first, last):
+                state[max(end - 1, 0) : end + 1] = IGNORE
+        samples.append(_sample(ortho, centre, state, fenced=True))
+        for shift in (-_PARALLEL_M, _PARALLEL_M):
+            beside = Centre(centre.chainage_m, centre.xy + shift * centre.normal, centre.normal)
+            outward = shift * side.outward > 0
+            if outward:
+                plain = _sample(ortho, beside, np.full_like(state, IGNORE), fenced=False)
+                if plain.valid.mean() > 0.8:
+                    samples.append(plain)
+    return samples
+
+
+def _project(geometry: Any, ortho: Orthophoto) -> Any:
+    return shapely.transform(geometry, lambda lonlat: ortho.to_xy(lonlat))
+
+
+def _sample(
+    ortho: Orthophoto, centre: Centre, state: npt.NDArray[np.int8], *, fenced: bool
+) -> Sample:
+    parts, seen = [], []
+    for first in range(0, len(centre.xy), 1600):
+        last = min(first + 1600, len(centre.xy))
+        strip = straighten(ortho, centre, first, last, _REACH_M)
+        rows = round(2 * _REACH_M / ACROSS_M)
+        size = (last - first, rows)
+        look = {"interpolation": cv2.INTER_AREA}
+        parts.append(cv2.resize(strip.rgb, size, **look).astype(np.uint8))
+        seen.append(cv2.resize(strip.valid.astype(np.uint8), size, **look) > 0)
+    return Sample(np.concatenate(parts, axis=1), np.concatenate(seen, axis=1), state, fenced)
+
+
+# One crop, drawn from a strip
+
+
+def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+    """A crop: input (3, ROWS, CROP), row of the fence (CROP / 2) or NaN, state (CROP / 2)."""
+    height, length = sample.rgb.shape[:2]
+    first = int(rng.integers(0, max(1, length - _CROP)))
+    along = np.clip(np.arange(first, first + _CROP), 0, length - 1)
+    stretch_m = rng.uniform(15, 80)
+    phase = rng.uniform(0, 2 * np.pi, 2)
+    t = np.arange(_CROP) * ALONG_M
+    reach_m = min(2.6, rng.exponential(1.2))
+    wander = reach_m * (
+        rng.uniform(-1, 1)
+        + rng.uniform(0, 0.5) * np.sin(2 * np.pi * t / stretch_m + phase[0])
+        + 0.04 * np.sin(2 * np.pi * t / 7.0 + phase[1])
+    )
+    wander = np.clip(wander, -2.9, 2.9)
+    middle = height / 2 + wander / ACROSS_M
+    rows = (np.arange(ROWS)[:, None] - ROWS / 2 + middle[None, :]).astype(np.float32)
+    columns = np.broadcast_to(along[None, :], rows.shape).astype(np.float32)
+    rgb = cv2.remap(sample.rgb, columns, rows, cv2.INTER_LINEAR).astype(np.float32)
+    valid = cv2.remap(sample.valid.astype(np.uint8), columns, rows, cv2.INTER_NEAREST) > 0
+    state = np.asarray(sample.state[along], dtype=np.int64)
+    row = (ROWS / 2 - wander / ACROSS_M - 0.5).astype(np.float32)
+    if not sample.fenced:
+        if valid.mean() > 0.9 and rng.uniform() < 0.95:
+            rgb, row, state = paint_fence(rgb, rng)
+        else:
+            row = np.full(_CROP, np.nan, np.float32)
+    if rng.uniform() < 0.5:
+        rgb, valid, row = rgb[::-1], valid[::-1], ROWS - 1 - row
+    if rng.uniform() < 0.5:
+        rgb, valid, row, state = rgb[:, ::-1], valid[:, ::-1], row[::-1], state[::-1]
+    rgb = _disturb(np.ascontiguousarray(rgb), rng)
+    inputs = network_input(rgb, np.ascontiguousarray(valid))
+    pairs = state.reshape(-1, 2)
+    state = np.where(pairs[:, 0] == pairs[:, 1], pairs[:, 0], IGNORE)
+    row = row.reshape(-1, 2).mean(axis=1)
+    return inputs, (row / 2 - 0.25).astype(np.float32), state
+
+
+def _disturb(rgb: Floats, rng: np.random.Generator) -> Floats:
+    """Other light, other balance, other sharpness."""
+    if rng.uniform() < 0.4:
+        sigma = rng.uniform(0.3, 1.6)
+        rgb = cv2.GaussianBlur(rgb, (0, 0), sigmaX=sigma * ACROSS_M / ALONG_M, sigmaY=sigma)
+    scaled = (rgb / 255.0).clip(0, 1) ** rng.uniform(0.6, 1.7)
+    grey = scaled.mean(axis=2, keepdims=True)
+    scaled = grey + (scaled - grey) * rng.uniform(0.2, 1.5)
+    scaled = scaled * rng.uniform(0.8, 1.2, 3).astype(np.float32) * rng.uniform(0.35, 1.25)
+    if rng.uniform() < 0.1:
+        scaled = 1.0 - scaled
+    if rng.uniform() < 0.2:
+        scaled = scaled[..., rng.permutation(3)]
+    scaled = scaled + rng.normal(0, rng.uniform(0.0, 0.012), scaled.shape)
+    out = (scaled.clip(0, 1) * 255).astype(np.float32)
+    if rng.uniform() < 0.3:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 95))]
+        _, data = cv2.imencode(".jpg", out.astype(np.uint8), quality)
+        out = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.float32)
+    return out
+
+
+def paint_fence(
+    rgb: Floats, rng: np.random.Generator
+) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+    """Paints a plain fence or wall with gaps and cover on ground that has none."""
+    canvas = rgb.copy()
+    t = np.arange(_CROP) * ALONG_M
+    base = ROWS / 2 + rng.uniform(-2.2, 2.2) / ACROSS_M
+    sway = (
+        rng.uniform(0, 0.5)
+        / ACROSS_M
+        * np.sin(2 * np.pi * t / rng.uniform(15, 60) + rng.uniform(0, 6))
+    )
+    row = (base + sway + rng.normal(0, 0.3, _CROP).cumsum() * 0.05).astype(np.float32)
+    y = np.arange(ROWS)[:, None] - row[None, :]
+    state = np.zeros(_CROP, np.int64)
+    at = rng.uniform(-10, 8)
+    while rng.uniform() < 0.7 and at < 24:
+        width = rng.choice([0.8, 1.0, 1.5, 2.0, 3.0, 3.0, 6.0, 9.0]) * rng.uniform(0.8, 1.2)
+        inside = (t >= at) & (t < at + width)
+        state[inside] = 1
+        at += width + rng.uniform(2, 15)
+    there = np.where(state == 0, 1.0, 0.0)
+    there = cv2.GaussianBlur(there[None, :].astype(np.float32), (0, 0), 0.7)[0]
+    width = rng.choice([0.04, 0.06, 0.1, 0.2, 0.35, 0.6]) * rng.uniform(0.8, 1.3) / ACROSS_M
+    soft = rng.uniform(0.4, 1.2)
+    light = float(np.log1p(rng.uniform(0.12, 1.3)) * rng.choice([-1.0, 1.0]))
+    ragged = cv2.GaussianBlur(
+        rng.normal(0, 1, (1, _CROP)).astype(np.float32), (0, 0), rng.uniform(2, 12)
+    )[0]
+    ragged = 1.0 + 0.25 * ragged / max(float(ragged.std()), 1e-6)
+    body = expit((width / 2 * (0.85 + 0.15 * ragged) - np.abs(y)) / (soft * 0.5))
+    gain = np.zeros_like(body)
+    tint = rng.normal(0, 0.12, 3)
+    opacity = rng.uniform(0.4, 1.0)
+    gain += body * light * there[None, :] * ragged[None, :] * opacity
+    if rng.uniform() < 0.55:
+        spacing, posts = rng.uniform(1.8, 3.2), rng.uniform(0.05, 0.14)
+        near = np.abs(((t + rng.uniform(0, 3)) / spacing) % 1.0 - 0.5) * spacing
+        post = np.exp(-0.5 * (near / posts) ** 2)[None, :]
+        lean = rng.uniform(-0.6, 0.6) / ACROSS_M
+        reach = 1.0 / (1.0 + np.exp(np.abs(y - lean / 2) - abs(lean) / 2 - 1.0))
+        left = np.where(rng.uniform() < 0.4, 1.0, there)[None, :]
+        gain += post * reach * float(rng.uniform(0.2, 0.8) * rng.choice([-1, 1])) * left
+    if rng.uniform() < 0.5:
+        away = rng.uniform(0.1, 1.8) / ACROSS_M * rng.choice([-1, 1])
+        if rng.uniform() < 0.5:
+            cast = expit((abs(away) / 2 - np.abs(y - away / 2)) / 0.8)
+            gain -= rng.uniform(0.08, 0.4) * cast * there[None, :]
+        else:
+            cast = np.exp(-0.5 * ((y - away) / rng.uniform(0.6, 2.0)) ** 2)
+            gain -= rng.uniform(0.1, 0.5) * cast * there[None, :]
+    if rng.uniform() < 0.4:
+        edge = expit(y / rng.uniform(0.5, 4.0))
+        canvas *= np.exp(rng.normal(0, 0.2, 3)[None, None, :] * edge[..., None])
+    for channel in range(3):
+        canvas[..., channel] = (canvas[..., channel] + 4) * np.exp(
+            gain + np.abs(gain) * tint[channel]
+        ) - 4
+    return canvas.clip(0, 255).astype(np.float32), row, state
+
+
+# The network
+
+
+def _block(inward: int, outward: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inward, outward, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outward),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(outward, outward, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outward),
+        nn.ReLU(inplace=True),
+    )
+
+
+class FenceNet(nn.Module):
+    """A small U-Net from (B, 3, M, N) to (B, 5, M / 2, N / 2): line, then the four states."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (16, 24, 40, 56, 72)
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, widths[0], 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(inplace=True),
+        )
+        self.down = nn.ModuleList(
+            [_block(widths[0], widths[0])] + [_block(a, b) for a, b in pairwise(widths)]
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.along = nn.Sequential(
+            nn.Conv2d(widths[-1], widths[-1], (3, 9), padding=(1, 4), bias=False),
+            nn.BatchNorm2d(widths[-1]),
+            nn.ReLU(inplace=True),
+        )
+        self.up = nn.ModuleList([_block(b + a, a) for a, b in pairwise(widths)])
+        self.grow = nn.Upsample(scale_factor=2, mode="nearest")
+        self.head = nn.Conv2d(widths[0], 5, 1)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        value = self.stem(inputs)
+        kept = []
+        for index, block in enumerate(self.down):
+            value = block(value if index == 0 else self.pool(value))
+            kept.append(value)
+        value = self.along(value)
+        for index in range(len(self.up) - 1, -1, -1):
+            value = self.up[index](torch.cat([self.grow(value), kept[index]], dim=1))
+        return self.head(value)
+
+
+def loss_of(out: torch.Tensor, row: torch.Tensor, state: torch.Tensor) -> tuple[Any, Any]:
+    """How wrong the line is among its column's rows, and the state at the true line."""
+    rows = out.shape[2]
+    line = torch.log_softmax(out[:, 0], dim=1)
+    index = torch.arange(rows, dtype=torch.float32)[None, :, None]
+    there = torch.isfinite(row)
+    target = torch.exp(-0.5 * ((index - row.nan_to_num(0)[:, None, :]) / 0.8) ** 2)
+    target = target / target.sum(dim=1, keepdim=True).clamp_min(1e-6)
+    weight = there.float()
+    line_loss = (-(target * line).sum(dim=1) * weight).sum() / weight.sum().clamp_min(1)
+    jitter = torch.randint(-1, 2, row.shape)
+    at = (row.nan_to_num(0).round().long() + jitter).clamp(0, rows - 1)
+    states = out[:, 1:].gather(2, at[:, None, None, :].expand(-1, len(STATES), 1, -1))[:, :, 0]
+    balance = torch.tensor([1.0, 2.0, 3.0, 1.5])
+    state_loss = nn.functional.cross_entropy(states, state, weight=balance, ignore_index=IGNORE)
+    return line_loss, state_loss
+
+
+def train(
+    net: FenceNet, samples: list[Sample], minutes: float, seed: int, batch: int, reload: Any
+) -> FenceNet:
+    """Trains for a time and prints the losses; scenes finished meanwhile are taken in."""
+    rng = np.random.default_rng(seed)
+    best = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-4)
+    start, step = time.monotonic(), 0
+    shown = np.zeros(2)
+    while (share := (time.monotonic() - start) / (60 * minutes)) < 1.0:
+        for group in best.param_groups:
+            group["lr"] = 3e-3 * min(1.0, step / 50) * (0.5 + 0.5 * np.cos(np.pi * share))
+        fenced = [s for s in samples if s.fenced]
+        plain = [s for s in samples if not s.fenced]
+        drawn = []
+        for index in range(batch):
+            pool = plain if index % 3 == 0 and plain else fenced
+            drawn.append(draw(pool[rng.integers(len(pool))], rng))
+        inputs, rows, states = (np.stack(part) for part in zip(*drawn, strict=True))
+        out = net(torch.from_numpy(inputs))
+        line, state = loss_of(out, torch.from_numpy(rows), torch.from_numpy(states))
+        best.zero_grad()
+        (line + state).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        best.step()
+        step += 1
+        shown = 0.98 * shown + 0.02 * np.array([line.item(), state.item()])
+        if step % 50 == 0:
+            scale = 1 - 0.98**step
+            print(f"{share:4.0%} step {step} line {shown[0] / scale:.3f} state "
+                  f"{shown[1] / scale:.3f} strips {len(samples)}", flush=True)  # fmt: skip
+            samples = reload(samples)
+    return net.eval()
+
+
+def export(net: FenceNet, out: Path) -> None:
+    """Writes the network as ONNX."""
+    example = torch.zeros(1, 3, ROWS, 640)
+    torch.onnx.export(
+        net, (example,), out, input_names=["strip"], output_names=["logits"],
+        dynamic_axes={"strip": {3: "columns", 2: "rows"}, "logits": {3: "columns", 2: "rows"}},
+        opset_version=17, dynamo=False,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenes", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--resume", type=Path, help="weights (.pt) of an earlier run to go on from")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    loaded: set[Path] = set()
+
+    def reload(samples: list[Sample]) -> list[Sample]:
+        for folder in given.scenes:
+            if folder not in loaded and (folder / "truth.gpkg").is_file():
+                try:
+                    samples = samples + load_scene(folder)
+                except (InputError, OSError, RasterioError) as error:  # a scene still being written
+                    print(f"{folder}: {error}", file=sys.stderr)
+                    continue
+                loaded.add(folder)
+        return samples
+
+    torch.manual_seed(given.seed)
+    net = FenceNet()
+    if given.resume:
+        net.load_state_dict(torch.load(given.resume))
+    net = train(net, reload([]), given.minutes, given.seed, given.batch, reload)
+    torch.save(net.state_dict(), given.out.with_suffix(".pt"))
+    export(net, given.out)
+
+
+if __name__ == "__main__":
+    main()

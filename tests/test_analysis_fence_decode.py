@@ -1,0 +1,85 @@
+"""From probabilities to a line and states, on answers small enough to make by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis.fence.decode import (
+    COLLAPSED,
+    GAP,
+    INTACT,
+    OBSCURED,
+    find_line,
+    smooth_states,
+    states_along,
+)
+
+OFFSET_M = (np.arange(41) - 20) * 0.08
+
+
+def logits(rows: np.ndarray, height: float = 6.0) -> np.ndarray:
+    out = np.zeros((len(OFFSET_M), len(rows)), np.float32)
+    out[rows, np.arange(len(rows))] = height
+    return out
+
+
+def certain(states: list[int]) -> np.ndarray:
+    out = np.full((len(states), 4), 0.02)
+    out[np.arange(len(states)), states] = 0.94
+    return out
+
+
+def test_the_line_bridges_what_is_not_seen() -> None:
+    rows = np.full(100, 14)
+    answer = logits(rows)
+    answer[:, 40:60] = 0.0
+    found = find_line(answer, OFFSET_M, 2.0)
+    np.testing.assert_allclose(found.row, 14, atol=0.1)
+    assert found.line[:35].min() > 0.8
+    assert found.line[42:58].max() < 0.3
+
+
+def test_a_short_strong_look_alike_does_not_draw_the_line_away() -> None:
+    answer = logits(np.full(100, 14), 4.0)
+    answer[30, 45:55] = 6.0
+    np.testing.assert_allclose(find_line(answer, OFFSET_M, 2.0).row, 14, atol=0.3)
+
+
+def test_of_two_equal_lines_the_one_within_tolerance_wins() -> None:
+    answer = logits(np.full(100, 20 + 12))
+    answer[20 - 18, :] = 6.0
+    found = find_line(answer, OFFSET_M, 1.0)
+    np.testing.assert_allclose(found.row, 32, atol=0.1)
+
+
+def test_states_are_read_along_the_line_only() -> None:
+    states = np.zeros((4, 41, 50), np.float32)
+    states[INTACT, 10:13] = 5.0
+    states[GAP, 30] = 9.0
+    chance = states_along(states, np.full(50, 11.0))
+    assert chance[:, INTACT].min() > 0.9
+    np.testing.assert_allclose(chance.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("state", [GAP, COLLAPSED, OBSCURED])
+def test_a_stretch_of_three_metres_is_kept(state: int) -> None:
+    truth = [INTACT] * 100 + [state] * 15 + [INTACT] * 100
+    sequence, posterior = smooth_states(certain(truth), np.ones(215))
+    assert np.mean(sequence == truth) > 0.98
+    assert posterior[107, state] > 0.9
+    np.testing.assert_allclose(posterior.sum(axis=1), 1.0)
+
+
+def test_a_single_cell_is_no_breach() -> None:
+    truth = [INTACT] * 50 + [GAP] + [INTACT] * 50
+    sequence, _ = smooth_states(certain(truth), np.ones(101))
+    assert (sequence == INTACT).all()
+
+
+def test_what_is_not_trusted_takes_its_neighbours_state() -> None:
+    truth = [INTACT] * 50 + [GAP] * 10 + [INTACT] * 50
+    trust = np.ones(110)
+    trust[50:60] = 0.0
+    sequence, _ = smooth_states(certain(truth), trust)
+    assert (sequence == INTACT).all()
