@@ -63,7 +63,10 @@ class Line:
         return Line(self.at(np.concatenate([[start_m], inside, [end_m]])))
 
     def locate(self, points: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Station and offset (each (M,), offset positive to the left) nearest to points (M, 2)."""
+        """Station and offset (each (M,), offset positive to the left) nearest to points (M, 2).
+
+        Beyond an end the line goes on straight: stations are negative or above its length.
+        """
         xy = np.atleast_2d(np.asarray(points, dtype=np.float64))
         station, offset = _nearest(
             np.ascontiguousarray(xy[:, 0]), np.ascontiguousarray(xy[:, 1]), self.xy, self.station_m
@@ -103,20 +106,25 @@ class Line:
 def _nearest_one(
     px: float, py: float, xy: FloatArray, station: FloatArray, segments: npt.NDArray[np.int64]
 ) -> tuple[float, float]:
-    best, best_station, best_side = 1e18, 0.0, 1.0
+    best, best_station, best_offset = 1e18, 0.0, 0.0
     for k in segments:
         ax, ay = xy[k, 0], xy[k, 1]
         dx, dy = xy[k + 1, 0] - ax, xy[k + 1, 1] - ay
         length2 = dx * dx + dy * dy
-        u = ((px - ax) * dx + (py - ay) * dy) / length2 if length2 > 0.0 else 0.0
-        u = min(1.0, max(0.0, u))
+        along = ((px - ax) * dx + (py - ay) * dy) / length2 if length2 > 0.0 else 0.0
+        u = min(1.0, max(0.0, along))
         ex, ey = px - ax - u * dx, py - ay - u * dy
         distance2 = ex * ex + ey * ey
         if distance2 < best:
             best = distance2
             best_station = station[k] + u * (station[k + 1] - station[k])
-            best_side = 1.0 if dx * (py - ay) - dy * (px - ax) >= 0.0 else -1.0
-    return best_station, best_side * np.sqrt(best)
+            across = dx * (py - ay) - dy * (px - ax)
+            best_offset = np.sqrt(distance2) if across >= 0.0 else -np.sqrt(distance2)
+            if (k == 0 and along < 0.0) or (k == len(xy) - 2 and along > 1.0):
+                # Beyond an end the line is taken to go on straight.
+                best_station = station[k] + along * (station[k + 1] - station[k])
+                best_offset = across / np.sqrt(length2)
+    return best_station, best_offset
 
 
 @njit(cache=True)

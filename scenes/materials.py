@@ -185,7 +185,7 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
         ),
         contrast=contrast,
         bare_soft=float(chance.uniform(0.4, 1.4)),
-        bare_frac=float(chance.beta(1.2, 7.0)) + (0.06 if season is Season.DRY else 0.0),
+        bare_frac=float(chance.beta(1.0, 9.0)) + (0.06 if season is Season.DRY else 0.0),
         dry_frac=float(chance.beta(1.5, 4.0)) + (0.45 if bleached else 0.0),
         lush_frac=float(chance.beta(1.5, 5.0)) * (0.3 if season is Season.DRY else 1.0) * grown**3,
         snow_frac=float(chance.uniform(0.25, 0.75)) if season is Season.SNOW else 0.0,

@@ -134,7 +134,8 @@ def _interchange(spec: SceneSpec) -> Site:
     extent = extent.buffer(spec.band_m).intersection(
         shapely.LineString(centreline.xy).buffer(1000.0, cap_style="flat")
     )
-    extent = _largest(extent)
+    # Rounded corners: which side of its rim a place is on is told by the nearest piece of it.
+    extent = _largest(extent.buffer(4.0).buffer(-8.0).buffer(4.0))
     climb = np.linspace(0.0, _BRIDGE_M, len(ramp.xy))
     deck = (foot, left, 2.0 * edge_m + 10.0, 13.0, _BRIDGE_M)
     beside = np.abs(centreline.locate(cross.xy)[1])

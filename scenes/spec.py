@@ -73,6 +73,13 @@ class SceneSpec:
     epoch: int = 1
 
     def __post_init__(self) -> None:
+        # Plain strings are taken as well; what they stand for is compared by identity later.
+        object.__setattr__(self, "preset", Preset(self.preset))
+        object.__setattr__(self, "difficulty", Difficulty(self.difficulty))
+        if self.season is not None:
+            object.__setattr__(self, "season", Season(self.season))
+        if self.fence is not None:
+            object.__setattr__(self, "fence", FenceKind(self.fence))
         _check("--seed", self.seed, 0, 2**31 - 1)
         _check("--gsd", self.gsd_m, 0.01, 0.05)
         _check("--length", self.length_m, 100.0, 2000.0)

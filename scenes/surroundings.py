@@ -45,7 +45,7 @@ def lay_surroundings(
         near_m = float(chance.uniform(2.5, 9.0)) if not village else float(chance.uniform(2.0, 5.0))
         far_m = float(chance.uniform(near_m + 8.0, spec.band_m + 12.0))
         draw = chance.uniform()
-        if end_m - start_m > 8.0:
+        if end_m - start_m > 8.0 and not _folds(fence, start_m, end_m, far_m):
             if village and draw < 0.75:
                 _yard(chance, fence, start_m, end_m, near_m, spec.band_m, palette, drawn)
             elif draw < rural and spec.preset is not Preset.CUTTING:
@@ -58,6 +58,14 @@ def lay_surroundings(
     if spec.difficulty is Difficulty.HARD or chance.uniform() < 0.25:
         for _ in range(int(chance.poisson(fence.line.length_m / 150.0))):
             _gully(chance, fence, spec.band_m, palette, drawn)
+
+
+def _folds(fence: Fence, start_m: float, end_m: float, away_m: float) -> bool:
+    """Whether land beside a stretch of fence would overlap itself in the bend of the line."""
+    step = np.diff(_band(fence, start_m, end_m, away_m).xy, axis=0)
+    original = np.diff(fence.line.between(start_m, end_m).xy, axis=0)
+    count = min(len(step), len(original))
+    return bool((np.sum(step[:count] * original[:count], axis=1) <= 0.0).any())
 
 
 def _band(fence: Fence, start_m: float, end_m: float, away_m: float) -> Line:

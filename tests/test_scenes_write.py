@@ -1,0 +1,100 @@
+"""The files of a scene."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+from click.testing import CliRunner
+from rasterio.enums import MaskFlags
+
+from corridor import read_boundaries
+from corridor.findings import FenceState, FindingKind, read_condition, read_findings
+from fencewalk.cli import app, main
+from scenes import FenceKind, SceneSpec, generate
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    spec = SceneSpec(11, gsd_m=0.05, length_m=100.0, band_m=8.0)
+    return generate(spec, tmp_path_factory.mktemp("scene") / "deep" / "scene")
+
+
+def test_the_orthophoto_is_a_cog_in_metres_with_what_lies_outside_masked(folder: Path) -> None:
+    with rasterio.open(folder / "ortho.tif") as ortho:
+        assert ortho.crs.is_projected
+        assert ortho.res == (0.05, 0.05)
+        assert ortho.profile["tiled"]
+        assert ortho.overviews(1)
+        assert ortho.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert MaskFlags.per_dataset in ortho.mask_flag_enums[0]
+        mask = ortho.dataset_mask()
+        assert 0.3 < (mask > 0).mean() < 1.0
+        picture = ortho.read([1, 2, 3])
+        assert 40 < picture[:, mask > 0].mean() < 220
+
+
+def test_the_height_models_lie_under_the_orthophoto(folder: Path) -> None:
+    with (
+        rasterio.open(folder / "ortho.tif") as ortho,
+        rasterio.open(folder / "dsm.tif") as dsm,
+        rasterio.open(folder / "dem.tif") as dem,
+    ):
+        assert dsm.bounds == dem.bounds
+        np.testing.assert_allclose(dsm.bounds, ortho.bounds, atol=0.1)
+        surface, ground = dsm.read(1), dem.read(1)
+        assert np.isfinite(ground).all()
+        assert (surface >= ground - 1e-3).all()
+        assert (surface - ground).max() > 1.0
+
+
+def test_boundaries_and_truth_are_read_by_everyone(folder: Path) -> None:
+    boundaries = read_boundaries(folder / "boundaries.geojson")
+    assert {b.side.value for b in boundaries} == {"left", "right"}
+    pieces = read_condition(folder / "truth.gpkg")
+    assert {p.state for p in pieces} >= {FenceState.INTACT, FenceState.BREACH}
+    ends = {p.side: p.chainage_end_m for p in pieces}
+    for boundary in boundaries:
+        # Written with 9 decimals of a degree, a tenth of a millimetre.
+        assert ends[boundary.side] == pytest.approx(boundary.chainage_end_m, abs=0.05)
+    kinds = {f.kind for f in read_findings(folder / "truth.gpkg")}
+    assert FindingKind.BREACH in kinds
+    layers = set(geopandas.list_layers(folder / "truth.gpkg")["name"])
+    assert layers >= {"findings", "fence_condition", "fence_line", "crowns"}
+
+
+def test_the_summary_says_what_was_made(folder: Path) -> None:
+    summary = json.loads((folder / "scene.json").read_text())
+    assert summary["version"] == 1
+    assert summary["seed"] == 11
+    assert summary["parameters"]["gsd_m"] == 0.05
+    assert 0 < summary["sun"]["elevation_deg"] < 90
+
+
+def test_nothing_unfinished_is_left(folder: Path) -> None:
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "boundaries.geojson", "dem.tif", "dsm.tif", "ortho.tif", "scene.json", "truth.gpkg",
+    ]  # fmt: skip
+
+
+def test_the_command_generates_a_scene(tmp_path: Path) -> None:
+    arguments = "scene --seed 2 --length 100 --band 8 --gsd 0.05 --fence barbed_wire --json --out"
+    result = CliRunner().invoke(app, [*arguments.split(), str(tmp_path / "s")])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["folder"] == str(tmp_path / "s")
+    summary = json.loads((tmp_path / "s" / "scene.json").read_text())
+    assert {f["kind"] for f in summary["fences"]} == {FenceKind.BARBED_WIRE.value}
+
+
+def test_a_wrong_value_ends_with_2_and_a_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["scene", "--gsd", "0.5", "--out", str(tmp_path / "s")])
+    assert stopped.value.code == 2
+    assert "--gsd: 0.5 is out of range; allowed is 0.01 to 0.05" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
