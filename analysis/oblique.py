@@ -213,9 +213,16 @@ def pattern(wall: Wall) -> tuple[npt.NDArray[np.float32], float] | None:
             for lag in range(1, int(1.5 * high) + 2)
         ]
     )
-    stands_out, lag = max(
-        (repeats[at] - max(repeats[1:at].min(), repeats[at + 1 : int(1.5 * at) + 2].min()), at)
+    heights = {
+        at: repeats[at] - max(repeats[1:at].min(), repeats[at + 1 : int(1.5 * at) + 2].min())
         for at in range(low, high + 1)
+    }
+    stands_out = max(heights.values())
+    # Twice the pitch repeats as well as the pitch does: the first tall peak is the mesh's own.
+    lag = next(
+        at
+        for at, height in heights.items()
+        if height >= 0.6 * stands_out and repeats[at] >= max(repeats[at - 1], repeats[at + 1])
     )
     if stands_out < _LEAST_PATTERN:
         return None
