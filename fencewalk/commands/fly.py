@@ -68,6 +68,21 @@ if TYPE_CHECKING:
     type=existing_path,
     help="Parameter file for the vehicle; may be repeated.",
 )
+@click.option(
+    "--camera",
+    "scene",
+    type=existing_path,
+    metavar="SCENE",
+    help="Also photograph this scene (made by `fencewalk scene`) with the planned camera, into"
+    " OUT/frames.",
+)
+@click.option(
+    "--receiver",
+    type=click.Choice(["gps", "rtk", "perfect"]),
+    default="gps",
+    show_default=True,
+    help="With --camera: how well positions in the frames' EXIF are known.",
+)
 @json_option
 def fly(
     plan: Path,
@@ -83,6 +98,8 @@ def fly(
     dsm: Path | None,
     clearance_m: float | None,
     parameter_files: tuple[Path, ...],
+    scene: Path | None,
+    receiver: str,
     as_json: bool,
 ) -> int:
     """Fly a sortie in simulation and check it against its plan.
@@ -108,6 +125,8 @@ def fly(
         0 <= speedup <= 10_000 and (speedup > 0 or vehicle == STAND_IN)
     ):
         raise InputError("--speedup", f"{speedup:g} is no speed-up", "1 to 10000")
+    if scene is not None and (all_scenarios or not plan.is_dir()):
+        raise InputError("--camera", "needs one flight of a plan folder", "PLAN with --sortie")
     sortie, surface, clearance = _load(plan, sortie_id)
     options = FlightOptions(
         vehicle,
@@ -130,6 +149,8 @@ def fly(
         scenario = read_scenario(scenario_name)
         with progress_bar(f"{sortie.sortie_id} {scenario.name}") as progress:
             outcomes = [fly_scenario(sortie, scenario, options, out, progress)]
+        if scene is not None and (out / "photos.csv").is_file():
+            _photograph(plan, out, scene, receiver, as_json)
     if junit is not None:
         write_junit(junit, outcomes, vehicle)
     if as_json:
@@ -137,6 +158,37 @@ def fly(
     else:
         _print(outcomes, options)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+def _photograph(plan: Path, flight: Path, scene: Path, receiver: str, as_json: bool) -> None:
+    from corridor.shots import read_shots
+    from missions.plan_files import read_plan_document
+    from sitl.camera import RECEIVERS, CameraSpec, camera_of_plan, render_flight
+
+    document = read_plan_document(plan)
+    turned = any(
+        lane.get("gimbal_pitch_deg", -90.0) > -89.0
+        for entry in document["sorties"]
+        for lane in entry.get("lanes", [])
+    )
+    if turned and any(shot.gimbal_deg is None for shot in read_shots(flight / "photos.csv")):
+        raise InputError(
+            flight / "photos.csv",
+            "has no gimbal angles, and the plan turns the gimbal",
+            "columns gimbal_yaw_deg, gimbal_pitch_deg and gimbal_roll_deg, or a nadir plan",
+        )
+    camera = document["camera"]
+    spec = CameraSpec(
+        camera_of_plan(camera),
+        RECEIVERS[receiver],
+        exposure_s=float(camera.get("exposure_s", 0.001)),
+    )
+    with progress_bar("camera") as progress:
+        made = render_flight(flight, scene, spec, flight / "frames", progress)
+    if not as_json:
+        click.echo(f"{len(made.frames)} frames in {flight / 'frames'} ({receiver} positions)")
+        if made.empty:
+            click.echo(f"{made.empty} of them show nothing of {scene}")
 
 
 def _list_scenarios(context: click.Context, value: bool) -> None:
