@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from corridor import Boundary, InputError, LocalFrame, Track
 from corridor.values import FloatArray
@@ -17,6 +18,7 @@ from missions.lanes import offset_track
 from missions.survey import Survey
 
 _CHUNK_M = 120.0
+_DENSE_M = 1.5
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,10 @@ class Airspace:
         return Zone(name, area, keep_out.floor_m, keep_out.ceiling_m)
 
     @cached_property
-    def _strips(self) -> tuple[list[shapely.Geometry], FloatArray]:
+    def _strips(self) -> tuple[list[BaseGeometry], FloatArray]:
         """Strips of carriageway, and the direction (N, 2) of the road at each."""
         safety = self.survey.safety
-        strips: list[shapely.Geometry] = []
+        strips: list[BaseGeometry] = []
         directions: list[FloatArray] = []
         if safety.carriageway_width_m > 0:
             for boundary in self.boundaries:
@@ -158,8 +160,8 @@ class Airspace:
         """
         safety = self.survey.safety
         dem = self.dem
-        s = dem.breaks_m(xy)
         corners_m = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+        s = self._places_m(xy, corners_m, crossing)
         points = _along(xy, corners_m, s)
         ground = dem.ground_m(points)
         highest = self._highest_beside(xy, corners_m, s)
@@ -184,9 +186,6 @@ class Airspace:
             reach_m = obstacle.clearance_m + margin_m
             if shapely.distance(obstacle.line, line) > reach_m + 2 * dem.cell_m:
                 continue
-            s, points, ground, floor, roof, unknown, blocked = _denser_near(
-                obstacle, reach_m, xy, corners_m, s, (ground, floor, roof), unknown, blocked
-            )
             distance = np.asarray(shapely.distance(obstacle.line, shapely.points(points)))
             near = _touching(distance <= reach_m)
             wire = wire_height_m(obstacle, points, reach_m)
@@ -198,6 +197,29 @@ class Airspace:
         corner = np.isclose(s[:, None], corners_m[None, :], atol=1e-7).any(axis=1) if len(
             corners_m) < 50 else np.isin(np.round(s, 6), np.round(corners_m, 6))  # fmt: skip
         return Bounds(s, points, ground, floor, roof, blocked & ~unknown, unknown, corner)
+
+    def _places_m(self, xy: FloatArray, corners_m: FloatArray, crossing: bool) -> FloatArray:
+        """Where bounds are worked out: where the terrain's cells change, denser near obstacles."""
+        breaks = self.dem.breaks_m(xy)
+        near: list[BaseGeometry] = []
+        line = shapely.LineString(xy)
+        margin_m = self.survey.safety.lateral_error_m
+        for obstacle in self.obstacles:
+            near.append(obstacle.line.buffer(obstacle.clearance_m + margin_m + 2.0))
+        near += [zone.area.buffer(margin_m + 2.0) for zone in self.zones]
+        near = [area for area in near if area.intersects(line)]
+        if crossing and len(self.carriageways.geometries):
+            hits = self.carriageways.query(line, predicate="intersects")
+            near += [self._strips[0][k] for k in hits]
+        if not near:
+            return breaks
+        fine = np.arange(0.0, corners_m[-1], _DENSE_M)
+        points = shapely.points(_along(xy, corners_m, fine))
+        inside = np.zeros(len(fine), dtype=bool)
+        for area in near:
+            inside |= np.asarray(shapely.intersects(area, points))
+        dense = np.union1d(breaks, fine[_touching(inside)])
+        return dense[np.concatenate([[True], np.diff(dense) > 1e-6])]
 
     def _sag_m(
         self, ground: FloatArray, s: FloatArray, xy: FloatArray, corners_m: FloatArray
@@ -270,39 +292,6 @@ def wire_height_m(obstacle: Obstacle, points: FloatArray, reach_m: float) -> Flo
     return np.asarray(highest)
 
 
-def _denser_near(
-    obstacle: Obstacle,
-    reach_m: float,
-    xy: FloatArray,
-    corners_m: FloatArray,
-    s: FloatArray,
-    values: tuple[FloatArray, FloatArray, FloatArray],
-    unknown: npt.NDArray[np.bool_],
-    blocked: npt.NDArray[np.bool_],
-) -> tuple[
-    FloatArray, FloatArray, FloatArray, FloatArray, FloatArray,
-    npt.NDArray[np.bool_], npt.NDArray[np.bool_],
-]:  # fmt: skip
-    """Adds a place every metre where a path passes an obstacle (cells may be wider than it)."""
-    ground, floor, roof = values
-    fine = np.arange(0.0, corners_m[-1], 1.0)
-    near = shapely.distance(obstacle.line, shapely.points(_along(xy, corners_m, fine)))
-    dense = np.union1d(s, fine[near <= reach_m + 2.0])
-    dense = dense[np.concatenate([[True], np.diff(dense) > 1e-6])]
-    # Floors hold on intervals: a place in between takes the higher of its interval's ends.
-    right = np.clip(np.searchsorted(s, dense, side="left"), 0, len(s) - 1)
-    left = np.clip(np.searchsorted(s, dense, side="right") - 1, 0, len(s) - 1)
-    return (
-        dense,
-        _along(xy, corners_m, dense),
-        np.interp(dense, s, ground),
-        np.maximum(floor[left], floor[right]),
-        np.minimum(roof[left], roof[right]),
-        unknown[left] | unknown[right],
-        blocked[left] | blocked[right],
-    )
-
-
 def _opposite(
     boundary: Boundary, boundaries: list[Boundary], frame: LocalFrame
 ) -> shapely.STRtree | None:
@@ -322,11 +311,11 @@ def _strips_of(
     gap_m: float,
     width_m: float,
     opposite: shapely.STRtree | None,
-) -> tuple[list[shapely.Geometry], list[FloatArray]]:
+) -> tuple[list[BaseGeometry], list[FloatArray]]:
     """Strips from `gap_m` inside the fence, as wide as given or as the other fence leaves room."""
     first, last = track.chainage_m[0], track.chainage_m[-1]
     count = max(1, int(np.ceil((last - first) / _CHUNK_M)))
-    strips: list[shapely.Geometry] = []
+    strips: list[BaseGeometry] = []
     directions: list[FloatArray] = []
     for begin, finish in itertools.pairwise(np.linspace(first, last, count + 1).tolist()):
         # Neighbours overlap, or a way could slip through the seam.

@@ -98,6 +98,9 @@ def offset_track(track: Track, offset_m: float) -> tuple[FloatArray, FloatArray]
     ends = track.chainage_m[[0, -1]]
     count = max(2, int(np.ceil((ends[1] - ends[0]) / _STEP_M)) + 1)
     chainage = np.union1d(np.linspace(ends[0], ends[1], count), track.chainage_m)
+    # Two places at one point, apart by rounding, would have no direction between them.
+    chainage = chainage[np.concatenate([[True], np.diff(chainage) > 0.01])]
+    chainage[-1] = ends[1]
     foot = track.at(chainage)
     if abs(offset_m) < 1e-9:
         return foot, chainage

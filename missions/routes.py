@@ -306,7 +306,12 @@ class Router:
         target = np.clip(np.maximum(lowest + _ABOVE_FLOOR_M, wanted), lowest, bounds.roof_m)
         roof = bounds.roof_m.copy()
         if lowest[-1] <= end_z <= roof[-1]:
-            floor[-1] = roof[-1] = target[-1] = end_z
+            # Arrive at the height asked for, unless that pushes the way there through the roof.
+            arriving = floor.copy()
+            arriving[-1] = end_z
+            if (lowest_path_m(bounds.s_m, arriving, slope) <= bounds.roof_m).all():
+                floor = arriving
+                roof[-1] = target[-1] = end_z
         tube = Tube(bounds.s_m, floor, roof, roof, target, slope, bounds.corner)
         index, z = fewest_legs(tube, start_z, room_m=0.0)
         path = np.column_stack([bounds.xy[index], z])
