@@ -1,4 +1,4 @@
-"""What the link's tests share: a vehicle without sockets, and a link that loses, doubles, delays."""
+"""What the link's tests share: a vehicle without sockets, a link that loses and delays."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ ACCEPTED, ERROR, UNSUPPORTED_FRAME, UNSUPPORTED, NO_SPACE = 0, 1, 2, 3, 4
 
 
 def item(bench: Bench, seq: int, command: int = 16, frame: int = 3, kind: int = 0, **changed):  # type: ignore[no-untyped-def]
-    values = dict(p1=0.0, p2=0.0, p3=0.0, p4=0.0, x=296_200_000 + seq, y=1_067_500_000, z=40.0)
+    values = {"p1": 0.0, "p2": 0.0, "p3": 0.0, "p4": 0.0, "z": 40.0}
+    values |= {"x": 296_200_000 + seq, "y": 1_067_500_000}
     values.update(changed)
     return bench.say(
         "mission_item_int", 1, 1, seq, frame, command, 0, 1,
@@ -186,9 +187,11 @@ def test_no_bytes_crash_it(chunks: list[bytes], seed: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(
-        ["command_long", "mission_count", "mission_item_int", "param_set", "request_data_stream"]
-        + ["set_mode", "mission_set_current", "param_request_read", "command_int", "mission_item"]
-        + ["set_position_target_global_int", "mission_request_int", "timesync"]
+        [
+            *("command_long", "command_int", "mission_count", "mission_item", "mission_item_int"),
+            *("mission_request_int", "mission_set_current", "param_set", "param_request_read"),
+            *("request_data_stream", "set_mode", "set_position_target_global_int", "timesync"),
+        ]
     ),
     st.binary(min_size=60, max_size=60),
 )

@@ -238,7 +238,7 @@ def upload_sortie(
         False,
         "",
         {},
-        vehicle=describe_vehicle(link),
+        vehicle=describe_vehicle(link, timing.answer_s),
         forced=f"{force} (overrides: {'; '.join(reasons)})" if reasons else "",
         checksums={TYPE_NAMES[kind]: checksum(items) for kind, items in lists.items()},
         address=link.address,
