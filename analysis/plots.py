@@ -1,0 +1,455 @@
+"""Plots: ground that people cultivate beside the road, told by its rows.
+
+Windows with rows (`analysis.rows`) that touch and agree in period and direction make a plot. Its
+outline follows the strength of just that wave, pixel by pixel: where it falls below half of what it
+is inside, the plot ends.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import shapely
+from affine import Affine
+
+from analysis.raster import Orthophoto
+from analysis.rows import Octave, RowWindow, octaves, row_windows, signals
+from corridor import Boundary, Progress, Track, silent
+from corridor.findings import Finding, FindingKind
+from corridor.values import FloatArray
+
+# A window holds rows from these on: false-alarm control on pictures without plots (docs/plots.md).
+_LEAST_RING = 10.0
+_LEAST_SPOKE = 8.0
+# Rows of plants differ from the soil between them in colour too; corrugated roofs and shadows of
+# railings do not.
+_LEAST_COLOUR = 5.0
+# Plants have texture along their rows too; rails, kerbs, painted lines and roof sheets have none.
+_LEAST_GRAIN = 0.12
+_LEAST_WINDOWS = 4
+# Beds and rows are laid out to be reached across; what repeats more widely is posts, their shadows,
+# or an orchard.
+_WIDEST_PERIOD_M = 1.8
+# Neighbouring windows see the same rows if they agree to this.
+_AGREE_RAD = np.radians(12.0)
+_AGREE_LOG_PERIOD = 0.15
+
+# Two or three parallel lines (road markings, ruts, pipes) are no rows yet.
+_LEAST_ROWS = 2.6
+# Of soil and plants neither covers less than this; painted lines on asphalt do.
+_LEAST_MIX_FRAC = 0.12
+_LEAST_AREA_M2 = 8.0
+_LEAST_CONFIDENCE = 0.5
+_EDGE_FRAC = 0.5
+# A wave must stand out from waves of the same period in other directions, pixel by pixel.
+_LEAST_CONTRAST = 1.5
+
+LOOP_AREA_M2 = (300.0, 50_000.0)
+"""The inside of a loop ramp: radius 10 m to 126 m."""
+_LOOP_TURN_RAD = np.radians(225.0)
+_LOOP_COMPACTNESS = 0.5
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Cultivated ground.
+
+    Attributes:
+        outline: in the picture's CRS.
+        period_m: from row to row.
+        along_rad: direction of the rows, counter-clockwise from the picture's east, 0 to pi.
+        confidence: 0 to 1.
+        inside_loop: whether it lies inside the loop of a ramp.
+        evidence: cue to strength.
+    """
+
+    outline: shapely.Polygon
+    period_m: float
+    along_rad: float
+    confidence: float
+    inside_loop: bool
+    evidence: dict[str, float]
+
+    @property
+    def area_m2(self) -> float:
+        """Its area."""
+        return float(self.outline.area)
+
+
+def find_plots(
+    ortho: Orthophoto,
+    area: shapely.Geometry,
+    *,
+    loops: shapely.Geometry | None = None,
+    progress: Progress = silent,
+) -> list[Plot]:
+    """Finds plots.
+
+    Args:
+        ortho: the picture; rows must be four of its pixels apart or more.
+        area: where to look, in the picture's CRS.
+        loops: the insides of loop ramps (`loop_insides`), for `Plot.inside_loop`.
+        progress: told of working resolutions done.
+    """
+    found: list[Plot] = []
+    levels = octaves(ortho)
+    for number, octave in enumerate(levels):
+        progress(number, len(levels), "plots")
+        for part in shapely.get_parts(area):
+            windows = [w for w in row_windows(ortho, octave, part) if _has_rows(w)]
+            for group in _groups(windows):
+                found += _outlined(ortho, octave, group, part, loops)
+    progress(len(levels), len(levels), "plots")
+    return _distinct(found)
+
+
+def plot_findings(
+    ortho: Orthophoto, plots: Sequence[Plot], boundaries: Sequence[Boundary] = ()
+) -> list[Finding]:
+    """Plots as findings, with the station beside them where a boundary is within 100 m."""
+    tracks = [
+        (boundary, ortho.track(boundary, part))
+        for boundary in boundaries
+        for part in range(len(boundary.parts))
+    ]
+    findings = []
+    for number, plot in enumerate(plots, 1):
+        boundary, chainage = _beside(plot, tracks)
+        outline = shapely.transform(plot.outline, ortho.to_lonlat)
+        findings.append(
+            Finding(
+                finding_id=f"F{number:03d}",
+                kind=FindingKind.PLOT,
+                geometry=outline,
+                confidence=round(plot.confidence, 3),
+                severity=3 if plot.inside_loop else 2,
+                route=boundary.route if boundary else "",
+                side=boundary.side if boundary else None,
+                chainage_start_m=chainage[0] if chainage else None,
+                chainage_end_m=chainage[1] if chainage else None,
+                evidence={cue: round(value, 3) for cue, value in plot.evidence.items()},
+                extra={
+                    "area_m2": round(plot.area_m2, 1),
+                    "row_period_m": round(plot.period_m, 3),
+                    "row_direction_deg": round(float(np.degrees(plot.along_rad)), 1),
+                    "inside_loop": plot.inside_loop,
+                },
+            )
+        )
+    return findings
+
+
+# Where to look
+
+
+def loop_insides(tracks: Iterable[Track]) -> shapely.Geometry:
+    """The insides of loop ramps: what a line goes round by 225° or more, or closes off.
+
+    Args:
+        tracks: lines in one metric frame.
+    """
+    lines = list(tracks)
+    faces = list(
+        shapely.get_parts(
+            shapely.polygonize([shapely.union_all([shapely.LineString(t.xy) for t in lines])])
+        )
+    ) if lines else []  # fmt: skip
+    for track in lines:
+        faces += _rounds(track)
+    return shapely.union_all([face for face in faces if _is_loop(face)])
+
+
+def inside_area(
+    tracks: Sequence[tuple[Boundary, Track]], inside_m: float = 60.0
+) -> shapely.Geometry:
+    """The ground on the road's side of boundaries, and inside loop ramps, in the tracks' frame.
+
+    Args:
+        tracks: boundaries and their parts as lines.
+        inside_m: how far to look where no other boundary is nearer.
+    """
+    inner, outer = [], []
+    for boundary, track in tracks:
+        line = shapely.simplify(shapely.LineString(track.xy), 0.2)
+        out = boundary.side.outward * inside_m
+        inner.append(shapely.make_valid(shapely.buffer(line, -out, single_sided=True)))
+        outer.append(shapely.make_valid(shapely.buffer(line, out, single_sided=True)))
+    ground = shapely.difference(shapely.union_all(inner), shapely.union_all(outer))
+    whole = shapely.union(ground, loop_insides([track for _, track in tracks]))
+    kept = [part for part in shapely.get_parts(whole) if part.geom_type == "Polygon"]
+    return shapely.union_all([part for part in kept if part.area >= _LEAST_AREA_M2])
+
+
+def _rounds(track: Track, step_m: float = 2.0) -> Iterator[shapely.Polygon]:
+    """Stretches that turn by 225° in one sense, each closed by its chord."""
+    along_m = np.arange(track.chainage_m[0], track.chainage_m[-1], step_m)
+    if len(along_m) < 4:
+        return
+    xy = track.at(along_m)
+    step = np.diff(xy, axis=0)
+    heading = np.unwrap(np.arctan2(step[:, 1], step[:, 0]))
+    longest = int(2 * np.sqrt(np.pi * LOOP_AREA_M2[1]) / step_m)
+    for sense in (1.0, -1.0):
+        start = 0
+        while start < len(heading) - 2:
+            reach = heading[start : start + longest]
+            turned = np.flatnonzero(sense * (reach - heading[start]) >= _LOOP_TURN_RAD)
+            if not len(turned):
+                start += 5
+                continue
+            end = start + int(turned[0])
+            # The round goes on as long as it turns.
+            while end + 5 < len(heading) and sense * (heading[end + 5] - heading[end]) > 0.02:
+                end += 5
+            ring = shapely.make_valid(shapely.Polygon(xy[start : end + 2]))
+            yield from (p for p in shapely.get_parts(ring) if p.geom_type == "Polygon")
+            start = end
+
+
+def _is_loop(face: shapely.Geometry) -> bool:
+    area_m2, around_m = float(shapely.area(face)), float(shapely.length(face))
+    round_enough = 4 * np.pi * area_m2 > _LOOP_COMPACTNESS * around_m**2
+    return LOOP_AREA_M2[0] <= area_m2 <= LOOP_AREA_M2[1] and round_enough
+
+
+# From windows to plots
+
+
+def _has_rows(window: RowWindow) -> bool:
+    return (
+        window.ring >= _LEAST_RING
+        and window.spoke >= _LEAST_SPOKE
+        and window.colour >= _LEAST_COLOUR
+        and window.grain >= _LEAST_GRAIN
+        and window.period_m <= _WIDEST_PERIOD_M
+    )
+
+
+def _groups(windows: Sequence[RowWindow]) -> list[list[RowWindow]]:
+    """Windows that touch and agree, in groups of at least `_LEAST_WINDOWS`."""
+    at = {(window.row, window.column): window for window in windows}
+    left = set(at)
+    groups = []
+    for first in sorted(at):
+        if first not in left:
+            continue
+        left.discard(first)
+        group, waiting = [], [first]
+        while waiting:
+            place = waiting.pop()
+            group.append(at[place])
+            for down, right in itertools.product((-1, 0, 1), repeat=2):
+                other = (place[0] + down, place[1] + right)
+                if other in left and _agree(at[place], at[other]):
+                    left.discard(other)
+                    waiting.append(other)
+        if len(group) >= _LEAST_WINDOWS:
+            groups.append(group)
+    return groups
+
+
+def _agree(one: RowWindow, other: RowWindow) -> bool:
+    turn = abs(one.along_rad - other.along_rad)
+    return (
+        min(turn, np.pi - turn) <= _AGREE_RAD
+        and abs(np.log(one.period_m / other.period_m)) <= _AGREE_LOG_PERIOD
+    )
+
+
+def _outlined(
+    ortho: Orthophoto,
+    octave: Octave,
+    group: Sequence[RowWindow],
+    area: shapely.Geometry,
+    loops: shapely.Geometry | None,
+) -> list[Plot]:
+    """The plots that a group of windows stands for, outlined."""
+    weight = np.array([window.spoke for window in group])
+    double = np.exp(2j * np.array([window.along_rad for window in group]))
+    along_rad = float(np.angle((weight * double).sum()) / 2 % np.pi)
+    period_m = float(np.exp(np.average(np.log([w.period_m for w in group]), weights=weight)))
+    middles = np.array([octave.centre(window.row, window.column) for window in group])
+    margin_m = octave.window_m
+    low, high = middles.min(axis=0) - margin_m, middles.max(axis=0) + margin_m
+    patch = ortho.read((low[0], low[1], high[0], high[1]), octave.gsd_m)
+    wave_px = period_m / octave.gsd_m
+    strength, contrast = np.zeros(patch.valid.shape), np.zeros(patch.valid.shape)
+    light, colour = signals(patch)
+    for signal in (light, colour):
+        own, others = _wave_strength(signal, patch.valid, along_rad, wave_px)
+        ratio = own / np.maximum(others, 1e-9)
+        strength = np.where(ratio > contrast, own, strength)
+        contrast = np.maximum(contrast, ratio)
+    mask = _mask_of(strength, contrast, patch.valid, patch.affine, middles, wave_px)
+    plots = []
+    for outline in _polygons(mask, patch.affine, wave_px):
+        cut = shapely.intersection(outline, area)
+        for polygon in shapely.get_parts(cut):
+            if polygon.geom_type != "Polygon" or polygon.area < _LEAST_AREA_M2:
+                continue
+            across_m, _ = _extents(polygon, along_rad)
+            if across_m < _LEAST_ROWS * period_m:
+                continue
+            mix = _mix_frac(colour, polygon, patch.affine)
+            if mix < _LEAST_MIX_FRAC:
+                continue
+            evidence = _evidence(group, polygon, mix)
+            if _confidence(evidence) < _LEAST_CONFIDENCE:
+                continue
+            plots.append(
+                Plot(
+                    outline=polygon,
+                    period_m=period_m,
+                    along_rad=along_rad,
+                    confidence=_confidence(evidence),
+                    inside_loop=loops is not None
+                    and shapely.intersection(polygon, loops).area > 0.5 * polygon.area,
+                    evidence=evidence,
+                )
+            )
+    return plots
+
+
+def _wave_strength(
+    signal: npt.NDArray[np.float32],
+    valid: npt.NDArray[np.bool_],
+    along_rad: float,
+    wave_px: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Local amplitude of the wave across the rows, and the mean of those in other directions."""
+    filled = np.where(valid, signal, signal[valid].mean() if valid.any() else 0.0)
+    sigma = 0.9 * wave_px
+    smooth = cv2.GaussianBlur(filled, (0, 0), 1.5 * wave_px)
+    flat = (filled - smooth).astype(np.float32)
+    size = int(np.ceil(3 * sigma))
+    y, x = np.mgrid[-size : size + 1, -size : size + 1].astype(np.float64)
+    envelope = np.exp(-(x**2 + y**2) / (2 * sigma**2))
+    envelope /= envelope.sum()
+    amplitudes = []
+    for turn in (0.0, np.pi / 4, np.pi / 2, 3 * np.pi / 4):
+        across = along_rad + np.pi / 2 + turn
+        # Image rows run south.
+        phase = 2 * np.pi / wave_px * (np.cos(across) * x - np.sin(across) * y)
+        even, odd = envelope * np.cos(phase), envelope * np.sin(phase)
+        even -= envelope * even.sum()
+        real = cv2.filter2D(flat, cv2.CV_32F, even.astype(np.float32))
+        imaginary = cv2.filter2D(flat, cv2.CV_32F, odd.astype(np.float32))
+        amplitudes.append(np.hypot(real, imaginary).astype(np.float64))
+    return amplitudes[0], np.mean(amplitudes[1:], axis=0)
+
+
+def _mask_of(
+    strength: FloatArray,
+    contrast: FloatArray,
+    valid: npt.NDArray[np.bool_],
+    affine: Affine,
+    middles: FloatArray,
+    wave_px: float,
+) -> npt.NDArray[np.uint8]:
+    """Where the wave is at least half as strong as at the windows' middles."""
+    column, row = ~affine @ (middles[:, 0], middles[:, 1])
+    r = np.clip(np.round(row).astype(int), 0, strength.shape[0] - 1)
+    c = np.clip(np.round(column).astype(int), 0, strength.shape[1] - 1)
+    # Rows are made of plants: the amplitude is smoothed over a period before it is judged.
+    level = cv2.GaussianBlur(strength, (0, 0), 0.5 * wave_px)
+    # Windows that only reach into the plot have their middles outside of it.
+    inside = float(np.percentile(level[r, c], 75))
+    mask = ((level > _EDGE_FRAC * inside) & (contrast > _LEAST_CONTRAST) & valid).astype(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(wave_px / 2) + 1,) * 2)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)
+    _, labels = cv2.connectedComponents(mask)
+    seeds = np.unique(labels[r, c])
+    return np.isin(labels, seeds[seeds > 0]).astype(np.uint8)
+
+
+def _polygons(
+    mask: npt.NDArray[np.uint8], affine: Affine, wave_px: float
+) -> Iterator[shapely.Polygon]:
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    for contour in contours:
+        if len(contour) < 8:
+            continue
+        column, row = contour[:, 0, 0] + 0.5, contour[:, 0, 1] + 0.5
+        x, y = affine @ (column, row)
+        polygon = shapely.make_valid(shapely.Polygon(np.column_stack([x, y])))
+        polygon = shapely.buffer(polygon, affine.a / 2, join_style="mitre")
+        for part in shapely.get_parts(shapely.simplify(polygon, 0.3 * wave_px * affine.a)):
+            if part.geom_type == "Polygon" and not part.is_empty:
+                yield shapely.Polygon(part.exterior)
+
+
+def _extents(polygon: shapely.Polygon, along_rad: float) -> tuple[float, float]:
+    """Width across and length along the rows, of the middle nine tenths of its area's points."""
+    xy = shapely.get_coordinates(shapely.segmentize(polygon, 0.25))
+    out = []
+    for angle in (along_rad + np.pi / 2, along_rad):
+        out.append(float(np.ptp(xy @ np.array([np.cos(angle), np.sin(angle)]))))
+    return out[0], out[1]
+
+
+def _evidence(group: Sequence[RowWindow], polygon: shapely.Polygon, mix: float) -> dict[str, float]:
+    rectangle = shapely.minimum_rotated_rectangle(polygon)
+    return {
+        "rows": float(np.median([window.spoke for window in group])),
+        "plants_and_soil": float(np.median([window.colour for window in group])),
+        "regular_outline": float(polygon.area / max(shapely.area(rectangle), 1e-9)),
+        "mix": mix,
+        "grain": float(np.median([window.grain for window in group])),
+        "windows": float(len(group)),
+    }
+
+
+def _mix_frac(colour: npt.NDArray[np.float32], polygon: shapely.Polygon, affine: Affine) -> float:
+    """The share of the lesser of two colours in an outline, split by Otsu's threshold."""
+    column, row = ~affine @ tuple(shapely.get_coordinates(polygon).T)
+    inside = np.zeros(colour.shape, np.uint8)
+    cv2.fillPoly(inside, [np.column_stack([column, row]).astype(np.int32)], 1)
+    values = colour[inside > 0]
+    if not len(values):
+        return 0.0
+    low, high = np.percentile(values, [0.5, 99.5])
+    scaled = np.clip((values - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
+    threshold, _ = cv2.threshold(scaled, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    share = float((scaled > threshold).mean())
+    return min(share, 1.0 - share)
+
+
+def _confidence(evidence: dict[str, float]) -> float:
+    """A logistic of what speaks for a plot; see docs/plots.md for how far it is calibrated."""
+    score = (
+        0.35 * (evidence["rows"] - _LEAST_SPOKE - 3.0)
+        + 1.0 * np.log(evidence["windows"] / _LEAST_WINDOWS)
+        + 2.0 * (evidence["regular_outline"] - 0.5)
+        + 0.7 * np.log(max(evidence["grain"], 0.05) / 0.4)
+    )
+    return float(1.0 / (1.0 + np.exp(-score)))
+
+
+def _distinct(plots: Sequence[Plot]) -> list[Plot]:
+    """Plots that do not overlap: of two on the same ground the surer one."""
+    kept: list[Plot] = []
+    for plot in sorted(plots, key=lambda p: (-p.confidence, -p.area_m2)):
+        smaller = [min(plot.area_m2, other.area_m2) for other in kept]
+        shared = [float(shapely.intersection(plot.outline, other.outline).area) for other in kept]
+        if all(s < 0.3 * a for s, a in zip(shared, smaller, strict=True)):
+            kept.append(plot)
+    return kept
+
+
+def _beside(
+    plot: Plot, tracks: Sequence[tuple[Boundary, Track]]
+) -> tuple[Boundary | None, tuple[float, float] | None]:
+    best: tuple[float, Boundary | None, tuple[float, float] | None] = (100.0, None, None)
+    corners = shapely.get_coordinates(plot.outline)
+    for boundary, track in tracks:
+        chainage_m, offset_m = track.locate(corners)
+        away_m = float(np.abs(offset_m).min())
+        if away_m < best[0]:
+            best = (away_m, boundary, (float(chainage_m.min()), float(chainage_m.max())))
+    return best[1], best[2]

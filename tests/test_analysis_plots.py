@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+
+from analysis.plots import find_plots, inside_area, loop_insides, plot_findings
+from analysis.raster import Orthophoto
+from analysis.rows import octaves
+from corridor import Boundary, Side, Track
+from corridor.findings import FindingKind, findings_table
+
+PX_M = 0.1
+SIZE_PX = 300
+WEST, NORTH = 500_000.0, 3_000_000.0
+GREEN, SOIL, GREY = (70.0, 110.0, 60.0), (140.0, 110.0, 85.0), (120.0, 120.0, 122.0)
+
+east_m, south_m = np.meshgrid((np.arange(SIZE_PX) + 0.5) * PX_M, (np.arange(SIZE_PX) + 0.5) * PX_M)
+
+
+def noise(seed: int, sigma_px: float) -> np.ndarray:
+    """Unit noise with a grain."""
+    values = np.random.default_rng(seed).normal(size=(SIZE_PX, SIZE_PX)).astype(np.float32)
+    smooth = cv2.GaussianBlur(values, (0, 0), sigma_px)
+    return smooth / smooth.std()
+
+
+def ground(colour: tuple[float, float, float], seed: int = 1) -> np.ndarray:
+    """Rough ground: fine and coarse patches."""
+    rough = 1.0 + 0.10 * noise(seed, 0.7) + 0.08 * noise(seed + 1, 4.0)
+    return np.array(colour)[None, None, :] * rough[:, :, None]
+
+
+def stripes(period_m: float, angle_deg: float) -> np.ndarray:
+    """0 to 1, the stripes running at an angle counter-clockwise from east."""
+    angle = np.radians(angle_deg)
+    across = east_m * np.sin(angle) + south_m * np.cos(angle)  # south_m runs south
+    return 0.5 + 0.5 * np.sin(2 * np.pi * across / period_m)
+
+
+def box(west: float, north: float, east: float, south: float) -> np.ndarray:
+    return ((east_m >= west) & (east_m < east) & (south_m >= north) & (south_m < south)).astype(
+        float
+    )
+
+
+def ortho(folder: Path, rgb: np.ndarray) -> Orthophoto:
+    path = folder / "ortho.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=SIZE_PX, height=SIZE_PX, count=3, dtype="uint8",
+        crs="EPSG:32648", transform=Affine(PX_M, 0, WEST, 0, -PX_M, NORTH),
+    ) as sink:  # fmt: skip
+        sink.write(np.clip(rgb, 1, 254).astype(np.uint8).transpose(2, 0, 1))
+    return Orthophoto.open(path)
+
+
+def plot_picture(period_m: float, angle_deg: float) -> np.ndarray:
+    """Rows of plants in soil between 8 and 20 m east, 10 and 18 m south of the corner, in grass."""
+    rows = (stripes(period_m, angle_deg) > 0.5).astype(float) * (noise(7, 1.0) > -1.0)
+    bed = ground(SOIL, 11) * (1 - rows[:, :, None]) + ground(GREEN, 13) * rows[:, :, None]
+    inside = box(8, 10, 20, 18)[:, :, None]
+    return ground((105.0, 115.0, 75.0)) * (1 - inside) + bed * inside
+
+
+WHOLE = shapely.box(WEST, NORTH - 30, WEST + 30, NORTH)
+TRUTH = shapely.box(WEST + 8, NORTH - 18, WEST + 20, NORTH - 10)
+
+
+@pytest.mark.parametrize(("period_m", "angle_deg"), [(0.6, 20.0), (0.9, 90.0), (1.2, 135.0)])
+def test_rows_of_plants_are_found_and_outlined(
+    tmp_path: Path, period_m: float, angle_deg: float
+) -> None:
+    picture = ortho(tmp_path, plot_picture(period_m, angle_deg))
+    (plot,) = find_plots(picture, WHOLE, loops=shapely.Point(WEST, NORTH).buffer(3))
+    shared = plot.outline.intersection(TRUTH).area
+    assert shared / plot.outline.union(TRUTH).area > 0.6
+    assert plot.period_m == pytest.approx(period_m, rel=0.08)
+    turn = abs(np.degrees(plot.along_rad) - angle_deg) % 180
+    assert min(turn, 180 - turn) < 6
+    assert plot.confidence > 0.6
+    assert not plot.inside_loop
+
+
+def test_only_what_lies_in_the_area_is_found(tmp_path: Path) -> None:
+    picture = ortho(tmp_path, plot_picture(0.9, 20.0))
+    assert find_plots(picture, shapely.box(WEST, NORTH - 5, WEST + 30, NORTH)) == []
+    half = shapely.box(WEST, NORTH - 30, WEST + 14, NORTH)
+    (plot,) = find_plots(picture, half, loops=WHOLE)
+    assert plot.outline.difference(half).area < 1e-6
+    assert plot.inside_loop
+
+
+def roof() -> np.ndarray:
+    """Corrugated sheet: light and shade on one colour, nothing along the corrugation."""
+    shade = 0.7 + 0.5 * stripes(0.8, 30.0)
+    inside = box(8, 10, 20, 18)[:, :, None]
+    sheet = np.array((90.0, 120.0, 160.0))[None, None, :] * shade[:, :, None]
+    return ground(GREEN) * (1 - inside) + sheet * inside
+
+
+def stretched() -> np.ndarray:
+    """A picture drawn out along one direction, as orthophotos are beside steep ground."""
+    line = np.random.default_rng(5).normal(size=SIZE_PX).astype(np.float32)
+    line = cv2.GaussianBlur(line[None, :], (0, 0), 1.2)[0]
+    mixed = np.clip(0.5 + line / line.std() / 3, 0, 1)[None, :, None]
+    return np.array(GREEN) * mixed + np.array(SOIL) * (1 - mixed) + 2 * noise(3, 0.6)[:, :, None]
+
+
+def road() -> np.ndarray:
+    """Asphalt with two pairs of yellow lines, a kerb and grass beside it."""
+    rgb = ground(GREY)
+    for at in (10.0, 10.9, 14.0, 14.9):
+        rgb[np.abs(south_m - at) < 0.08] = (200.0, 180.0, 80.0)
+    rgb[south_m > 22] = ground(GREEN)[south_m > 22]
+    rgb[np.abs(south_m - 22) < 0.15] = 210.0
+    return rgb
+
+
+@pytest.mark.parametrize("picture", [roof, stretched, road, lambda: ground(GREEN)])
+def test_look_alikes_are_no_plots(tmp_path: Path, picture) -> None:
+    assert find_plots(ortho(tmp_path, picture()), WHOLE) == []
+
+
+def test_resolutions_follow_the_picture(tmp_path: Path) -> None:
+    picture = ortho(tmp_path, ground(GREEN))
+    assert [round(level.gsd_m, 3) for level in octaves(picture)] == [0.125, 0.22]
+
+
+def track(xy: np.ndarray) -> Track:
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+    return Track(xy, along)
+
+
+def loop(radius_m: float) -> Track:
+    turn = np.radians(np.arange(-90.0, 181.0, 5.0))
+    round_ = np.column_stack([radius_m * np.cos(turn), radius_m + radius_m * np.sin(turn)])
+    return track(np.concatenate([[(-200.0, 0.0)], round_, [(-radius_m, -200.0)]]))
+
+
+def test_the_inside_of_a_loop_ramp() -> None:
+    inside = loop_insides([loop(50.0)])
+    assert inside.area == pytest.approx(np.pi * 50**2, rel=0.15)
+    assert inside.contains(shapely.Point(0, 50))
+    assert not inside.intersects(shapely.Point(-150, 30))
+
+
+def test_a_loop_that_does_not_close_and_lines_that_are_none() -> None:
+    turn = np.radians(np.arange(0.0, 256.0, 5.0))
+    open_round = track(60.0 * np.column_stack([np.cos(turn), np.sin(turn)]))
+    assert loop_insides([open_round]).contains(shapely.Point(0, 0))
+    bend = np.radians(np.arange(0.0, 181.0, 5.0))
+    assert loop_insides([track(60.0 * np.column_stack([np.cos(bend), np.sin(bend)]))]).is_empty
+    assert loop_insides([track(np.array([(0.0, 0.0), (900.0, 20.0)]))]).is_empty
+    assert loop_insides([]).is_empty
+    assert loop_insides([loop(6.0)]).is_empty
+
+
+def test_the_inside_of_a_road_between_two_fences() -> None:
+    def side(y: float, which: Side) -> tuple[Boundary, Track]:
+        lonlat = np.array([[106.9, 27.7], [106.901, 27.7]])
+        return (
+            Boundary("G75", which, (lonlat,), (0.0,)),
+            track(np.array([(0.0, y), (200.0, y)])),
+        )
+
+    area = inside_area([side(40.0, Side.LEFT), side(0.0, Side.RIGHT)])
+    assert area.area == pytest.approx(200 * 40, rel=0.01)
+    alone = inside_area([side(0.0, Side.RIGHT)])
+    assert alone.contains(shapely.Point(100, 50))
+    assert not alone.intersects(shapely.Point(100, -5))
+
+
+def test_findings_carry_place_and_measure(tmp_path: Path) -> None:
+    picture = ortho(tmp_path, plot_picture(0.9, 20.0))
+    plots = find_plots(picture, WHOLE, loops=WHOLE)
+    line = picture.to_lonlat([(WEST - 10, NORTH - 30), (WEST + 40, NORTH - 30)])
+    boundary = Boundary("G75", Side.LEFT, (line,), (1000.0,))
+    (finding,) = plot_findings(picture, plots, [boundary])
+    assert finding.kind is FindingKind.PLOT
+    assert (finding.route, finding.side) == ("G75", Side.LEFT)
+    assert finding.chainage_start_m == pytest.approx(1018, abs=2)
+    assert finding.chainage_end_m == pytest.approx(1030, abs=2)
+    assert finding.extra["inside_loop"] is True
+    assert finding.extra["area_m2"] == pytest.approx(plots[0].area_m2, abs=0.1)
+    assert len(findings_table([finding])) == 1
+    (alone,) = plot_findings(picture, plots)
+    assert (alone.route, alone.side, alone.station) == ("", None, "")
