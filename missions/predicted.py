@@ -19,6 +19,9 @@ from missions.optics import Optics
 from missions.runs import Cut, Target
 from missions.survey import Survey
 
+NO_FENCE = frozenset({"tunnel", "viaduct", "bridge", "other"})
+"""Kinds of stretches where there is no fence to see."""
+
 _CHUNK = 20_000
 _MOST_VIEWS = 48
 
@@ -48,7 +51,7 @@ class Piece:
     """A stretch of boundary in one state, chainages half open.
 
     Attributes:
-        state: `covered`, `no_fence` or `uncovered`.
+        state: `covered`, `no_fence`, `uncovered`, or `not_planned` (a plan of chosen stretches).
         reason: why it is uncovered, or what there is instead of a fence.
         gsd_m, views, view_deg: worst GSD, fewest views and worst angle to the fence's normal
             (best picture of each metre); None where nothing is seen.
@@ -237,7 +240,8 @@ def _states(
     reason[enough] = ""
     for start, end, kind in exclusions:
         inside = (chainage >= start) & (chainage < end)
-        state[inside], reason[inside] = "no_fence", kind
+        state[inside] = "no_fence" if kind in NO_FENCE else "not_planned"
+        reason[inside] = kind
     return state, reason
 
 

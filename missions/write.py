@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
 
-from corridor import LonLat, atomic_path, format_station, sha256_of, write_json
+from corridor import InputError, LonLat, atomic_path, format_station, sha256_of, write_json
+from missions.briefing import write_briefing
 from missions.formats import write_parameters, write_qgc_plan, write_waypoints
 from missions.geofence import MOST_VERTICES, fence_polygon
 from missions.items import mission_of
@@ -17,7 +19,9 @@ from missions.mission import FencePolygon, Geofence, Sortie
 from missions.parameters import highest_above_home_m, recommended
 from missions.plan_files import PLAN_VERSION
 from missions.planner import SurveyPlan
+from missions.schedule import make_schedule
 from missions.sorties import PlannedSortie
+from missions.tables import write_gpkg, write_kml, write_schedule
 
 
 def write_plan(
@@ -25,6 +29,7 @@ def write_plan(
     plan: SurveyPlan,
     inputs: dict[str, Path],
     boundary_options: dict[str, Any] | None = None,
+    source: str = "survey.toml",
 ) -> dict[str, Any]:
     """Writes everything into a folder that appears whole; returns plan.json's content.
 
@@ -34,12 +39,22 @@ def write_plan(
     Args:
         inputs: role (`boundaries`, `config`, `dem`) to file.
         boundary_options: keyword arguments that the boundaries were read with.
+        source: name of the configuration, for messages.
 
     Raises:
         InputError: if the folder holds something that is no plan.
     """
     sorties = [_sortie(plan, number, made) for number, made in enumerate(plan.sorties, start=1)]
     document = plan_document(plan, sorties, inputs, boundary_options or {})
+    slots = make_schedule(
+        plan.survey,
+        [
+            (sortie.sortie_id, made.launch.name, made.cost.time_s)
+            for sortie, made in zip(sorties, plan.sorties, strict=True)
+        ],
+        (plan.launches[0].lon_deg, plan.launches[0].lat_deg),
+        source,
+    )
     with atomic_path(folder) as partial:
         partial.mkdir(parents=True)
         for sortie in sorties:
@@ -52,6 +67,11 @@ def write_plan(
                 partial / f"{sortie.sortie_id}.param", sortie.parameters,
                 f"{sortie.sortie_id}: recommended parameters",
             )  # fmt: skip
+        write_gpkg(partial / "plan.gpkg", plan, sorties)
+        write_kml(partial / "plan.kml", sorties)
+        write_briefing(partial / "briefing.html", plan, sorties)
+        if plan.survey.schedule.start is not None:
+            write_schedule(partial / "schedule.csv", slots)
         write_json(partial / "plan.json", document)
         _make_room(Path(folder))
     return document
@@ -59,10 +79,6 @@ def write_plan(
 
 def _make_room(folder: Path) -> None:
     """Removes an earlier plan of that name, so that the new one can take its place."""
-    import shutil
-
-    from corridor import InputError
-
     if not folder.exists():
         return
     if folder.is_dir() and ((folder / "plan.json").is_file() or not any(folder.iterdir())):
@@ -91,9 +107,7 @@ def _sortie(plan: SurveyPlan, number: int, made: PlannedSortie) -> Sortie:
         survey, mission, made.home, highest_above_home_m(mission, home_altitude), (), 0.0, oblique
     )
     sortie_id = f"S{number:02d}"
-    return Sortie(
-        sortie_id, mission, geofence, (), parameters, _details(plan, sortie_id, made, mission_of)
-    )
+    return Sortie(sortie_id, mission, geofence, (), parameters, _details(plan, sortie_id, made))
 
 
 def _fence_of(plan: SurveyPlan, ring: np.ndarray, inclusion: bool) -> FencePolygon:
@@ -111,9 +125,7 @@ def msl_minus_dem_m(plan: SurveyPlan) -> float:
     return 0.0
 
 
-def _details(
-    plan: SurveyPlan, sortie_id: str, made: PlannedSortie, _: object = None
-) -> dict[str, Any]:
+def _details(plan: SurveyPlan, sortie_id: str, made: PlannedSortie) -> dict[str, Any]:
     energy_wh = float(made.cost.energy_wh.max())
     lanes = [
         {
@@ -240,7 +252,7 @@ def summary(plan: SurveyPlan) -> dict[str, Any]:
     """The numbers a reader wants first."""
     lengths: dict[str, dict[str, float]] = {}
     for mode, by_boundary in plan.coverage.items():
-        states = {"covered": 0.0, "no_fence": 0.0, "uncovered": 0.0}
+        states = dict.fromkeys(("covered", "no_fence", "uncovered", "not_planned"), 0.0)
         for pieces in by_boundary:
             for piece in pieces:
                 states[piece.state] += piece.length_m

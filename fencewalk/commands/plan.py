@@ -69,6 +69,27 @@ def _list_presets(context: click.Context, _: click.Parameter, value: bool) -> No
     help="What the boundaries' coordinates refer to.",
 )
 @click.option(
+    "--refly",
+    type=existing_path,
+    metavar="FINDINGS",
+    help="Fly again, obliquely, what a findings/ folder calls obscured or unseen.",
+)
+@click.option(
+    "--resume",
+    "resume_flight",
+    type=existing_path,
+    metavar="FLIGHT",
+    help="The rest of a broken-off sortie, by the pictures taken; with --of.",
+)
+@click.option(
+    "--of",
+    "of_plan",
+    type=existing_path,
+    metavar="PLAN",
+    help="The plan that the flight given with --resume was a sortie of.",
+)
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the briefing.")
+@click.option(
     "--explain",
     is_flag=True,
     is_eager=True,
@@ -99,27 +120,48 @@ def plan(
     sides: str | None,
     modes: str | None,
     datum: str,
+    refly: Path | None,
+    resume_flight: Path | None,
+    of_plan: Path | None,
+    lang: str | None,
     as_json: bool,
 ) -> int:
     """Plan flights along BOUNDARIES: missions, geofences, return heights, predicted coverage.
 
     BOUNDARIES is any vector file of fence lines (GeoJSON, GeoPackage, Shapefile, KML). The folder
-    --out receives plan.json and, for each sortie, S01.waypoints, S01.plan and S01.param. Options
-    win over the file given with --config. Exit code 1: planned, and some fence stays uncovered.
+    --out receives plan.json, plan.gpkg, plan.kml, briefing.html and, for each sortie,
+    S01.waypoints, S01.plan and S01.param; with a schedule also schedule.csv. Options win over
+    the file given with --config. Exit code 1: planned, and some fence stays uncovered.
     """
+    from missions.again import refly as stretches_unseen
+    from missions.again import resume as stretches_left
     from missions.planner import plan_survey
     from missions.survey import read_survey
     from missions.write import write_plan
 
+    if refly is not None and resume_flight is not None:
+        raise InputError("--refly and --resume", "both given", "one plan does one of them")
+    if (resume_flight is None) != (of_plan is None):
+        raise InputError("--resume", "needs --of PLAN, and --of needs it", "give both or none")
+    if refly is not None and modes is None:
+        modes = "oblique"
     overrides = _overrides(height_m, gsd_m, clearance_m, launches, camera, aircraft, sides, modes)
+    if lang is not None:
+        overrides["output"] = {"language": lang}
     survey = read_survey(config, overrides)
     lines = read_boundaries(boundaries, datum=datum)
     inputs = {"boundaries": boundaries, "dem": dem}
     if config is not None:
         inputs["config"] = config
+    only = None
+    if refly is not None:
+        only = stretches_unseen(refly)
+    if resume_flight is not None and of_plan is not None:
+        only = stretches_left(of_plan, resume_flight, lines)
+    source = str(config or "options")
     with progress_bar("plan") as report:
-        made = plan_survey(lines, survey, dem, source=str(config or "options"), progress=report)
-        document = write_plan(out, made, inputs, {"datum": datum})
+        made = plan_survey(lines, survey, dem, source=source, only=only, progress=report)
+        document = write_plan(out, made, inputs, {"datum": datum}, source)
     summary = document["summary"]
     if as_json:
         print_json({"out": str(out), **summary, "notes": document["notes"]})
@@ -185,6 +227,11 @@ def _report(out: Path, document: dict[str, Any]) -> None:
         click.echo(
             f"{mode}: covered {states['covered_m']:.0f} m, no fence {states['no_fence_m']:.0f} m, "
             f"uncovered {states['uncovered_m']:.0f} m"
+            + (
+                f", not asked for {states['not_planned_m']:.0f} m"
+                if states["not_planned_m"]
+                else ""
+            )
         )
     reasons: dict[tuple[str, str], float] = {}
     for row in document["coverage"]:
