@@ -8,7 +8,7 @@ from pathlib import Path
 
 import shapely
 
-from analysis.fence.assess import assess
+from analysis.fence.assess import Answer, answer, assess
 from analysis.heights import SurfaceModel
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine, piece_line
@@ -62,22 +62,32 @@ class FenceResult:
     breaches: tuple[Breach, ...] = ()
 
 
+def answer_piece(orthos: tuple[Path, ...], boundary: Boundary, part: int, number: int) -> Answer:
+    """Opens the picture and looks at one piece of a part; for another process."""
+    ortho = Orthophoto.open(orthos)
+    return answer(ortho, ortho.track(boundary, part), boundary.offset_tolerance_m, number)
+
+
 def assess_part(
-    orthos: tuple[Path, ...], index: int, boundary: Boundary, part: int, dsm: Path | None
+    ortho: Orthophoto,
+    index: int,
+    boundary: Boundary,
+    part: int,
+    dsm: SurfaceModel | None,
+    answers: Sequence[Answer],
 ) -> FenceResult:
-    """Opens the picture and assesses one part; for another process.
+    """States one part from the answers of all its pieces.
 
     Args:
-        orthos: the picture's files.
+        ortho: the picture.
         index: of the boundary, for the result.
         boundary: whose fence it is.
         part: which of its polylines.
         dsm: a surface model, if there is one.
+        answers: of its pieces, in order.
     """
-    ortho = Orthophoto.open(orthos)
-    surface = SurfaceModel.open(dsm, ortho.crs, ortho.bounds) if dsm else None
     track = ortho.track(boundary, part)
-    found = assess(ortho, track, boundary.offset_tolerance_m, surface)
+    found = assess(ortho, track, boundary.offset_tolerance_m, dsm, answers=answers)
     return FenceResult(
         boundary=index,
         part=part,

@@ -39,7 +39,7 @@ _LEAST_PATTERN = 0.06
 below that no mesh is told from what lies behind it."""
 _OPEN = 0.35
 """Share of the mesh's pattern, against the median along the fence, below which it is open."""
-_LEAST_WIDTH_M, _LEAST_HEIGHT_M = 0.25, 0.25
+_LEAST_WIDTH_M, _LEAST_HEIGHT_M = 0.3, 0.25
 
 
 @dataclass(frozen=True)

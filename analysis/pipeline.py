@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,10 +18,10 @@ from analysis.access import access_points, carried, crossings, meetings
 from analysis.changes import compare
 from analysis.cover import under_cover
 from analysis.epochs import Registration, read_earlier, registration_of, write_strips
+from analysis.fence.assess import Answer, piece_count
 from analysis.fence_work import (
-    Breach,
     FenceResult,
-    Stretch,
+    answer_piece,
     assess_part,
     breach_findings,
     fence_line,
@@ -44,8 +44,8 @@ from analysis.results import (
     with_extra,
 )
 from analysis.sources import AnalyzeSpec, Sources
-from corridor import InputError, Progress, sha256_of, silent
-from corridor.findings import BreachType, FenceState, Finding, FindingKind
+from corridor import Boundary, InputError, Progress, sha256_of, silent
+from corridor.findings import Finding, FindingKind
 
 _KEPT = ".work"
 _WHOLE_DIGEST_BYTES = 256 * 2**20
@@ -118,7 +118,7 @@ def put_together(
 ) -> Analysis:
     """Fences and footpaths judged together, ranked and named."""
     layers = layers_of(ortho, sources.layers or {}, sources.districts or {})
-    fences = [results[name] for name in sorted(results) if name.startswith(_FENCE)]
+    fences = _fences(ortho, sources, results, dsm)
     paths = [path for name in sorted(results) if name.startswith(PATHS) for path in results[name]]
     paths = [path for path in paths if path.confidence >= spec.least_confidence]
     lines = [fence_line(ortho, sources.boundaries, fence) for fence in fences]
@@ -264,22 +264,40 @@ def _fence_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[
     if not spec.fence:
         return []
     work = []
-    number = 0
-    for index, boundary in enumerate(sources.boundaries):
-        for part in range(len(boundary.parts)):
-            work.append(
-                Piece(
-                    f"{_FENCE}{number:04d}",
-                    assess_part,
-                    (tuple(sources.orthos), index, boundary, part, sources.dsm),
-                    weight=boundary.part_lengths_m[part],
-                )
+    for number, (_, boundary, part) in enumerate(_parts(sources)):
+        count = piece_count(ortho.track(boundary, part))
+        work += [
+            Piece(
+                f"{_FENCE}{number:04d}-{piece:05d}",
+                answer_piece,
+                (tuple(sources.orthos), boundary, part, piece),
+                weight=boundary.part_lengths_m[part] / count,
             )
-            number += 1
+            for piece in range(count)
+        ]
     return work
 
 
-_TYPES = (Footpath, PathClass, FenceResult, Stretch, Breach, BreachType, FenceState)
+def _fences(
+    ortho: Orthophoto, sources: Sources, results: Mapping[str, Any], dsm: SurfaceModel | None
+) -> list[FenceResult]:
+    """Every part of every boundary, stated from the answers of its pieces."""
+    fences = []
+    for number, (index, boundary, part) in enumerate(_parts(sources)):
+        own = [name for name in sorted(results) if name.startswith(f"{_FENCE}{number:04d}-")]
+        if own:
+            answers = [results[name] for name in own]
+            fences.append(assess_part(ortho, index, boundary, part, dsm, answers))
+    return fences
+
+
+def _parts(sources: Sources) -> Iterator[tuple[int, Boundary, int]]:
+    for index, boundary in enumerate(sources.boundaries):
+        for part in range(len(boundary.parts)):
+            yield index, boundary, part
+
+
+_TYPES = (Footpath, PathClass, Answer)
 
 
 # What a run depends on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,12 +70,42 @@ class Assessment:
     broken: tuple[Broken, ...]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the network says of one piece of a line: nothing in it depends on other pieces.
+
+    Attributes:
+        offset_m: (R,) of the rows from the drawn line.
+        line: (R, N) logits of the fence running there.
+        states: (4, R, N) logits of the states.
+        imaged: (N,) whether a cell was imaged.
+    """
+
+    offset_m: FloatArray
+    line: npt.NDArray[np.float32]
+    states: npt.NDArray[np.float32]
+    imaged: npt.NDArray[np.bool_]
+
+
+def piece_count(track: Track) -> int:
+    """How many pieces a drawn line is looked at in."""
+    return len(list(_pieces(len(Centre.of(track).xy))))
+
+
+def answer(ortho: Orthophoto, track: Track, tolerance_m: float, piece: int) -> Answer:
+    """The network's answer for one piece of a line, so that pieces can be done apart."""
+    centre = Centre.of(track)
+    first, last = list(_pieces(len(centre.xy)))[piece]
+    return _answer(ortho, centre, tolerance_m, first, last)
+
+
 def assess(
     ortho: Orthophoto,
     track: Track,
     tolerance_m: float,
     dsm: SurfaceModel | None = None,
     progress: Progress = silent,
+    answers: Sequence[Answer] | None = None,
 ) -> Assessment:
     """Finds the fence near a drawn line and states every metre of it.
 
@@ -85,11 +115,17 @@ def assess(
         tolerance_m: how far the drawn line may be from the fence.
         dsm: tells crowns above the line from ground.
         progress: told in columns.
+        answers: of every piece in order, if they are known already.
     """
     centre = Centre.of(track)
     count = len(centre.xy)
     cells = -(-count // COLUMNS_PER_CELL)
-    offset, line, states, imaged = _gather(ortho, centre, tolerance_m, cells, progress)
+    if answers is None:
+        answers = list(_answers(ortho, centre, tolerance_m, progress))
+    offset = answers[-1].offset_m
+    line = np.concatenate([each.line for each in answers], axis=1)[:, :cells]
+    states = np.concatenate([each.states for each in answers], axis=2)[:, :, :cells]
+    imaged = np.concatenate([each.imaged for each in answers])[:cells]
     if ortho.gsd_m > _COARSEST_GSD_M or not imaged.any():
         coarse = ortho.gsd_m > _COARSEST_GSD_M
         reason = f"pixels of {100 * ortho.gsd_m:.0f} cm show no fence" if coarse else "not imaged"
@@ -115,34 +151,32 @@ def assess(
     return Assessment(at, points, away, tuple(spans), tuple(broken))
 
 
-def _gather(
-    ortho: Orthophoto, centre: Centre, tolerance_m: float, cells: int, progress: Progress
-) -> tuple[FloatArray, npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """The network's answer for the whole line, piece by piece, each read with what is beside it."""
-    reach_m = reach_for(tolerance_m)
-    count = len(centre.xy)
-    lines, states, imaged = [], [], []
-    offset: FloatArray = np.zeros(0)
-    for first, last in _pieces(count):
-        begin, end = max(0, first - _HALO), min(count, last + _HALO)
-        strip = straighten(ortho, centre, begin, end, reach_m)
-        seen = strip.valid.mean(axis=0) > 0.5
-        missing = -(end - begin) % BLOCK
-        if missing:
-            strip = _widened(strip, missing)
-        logits, offset = look(strip)
-        cut = slice((first - begin) // COLUMNS_PER_CELL, -(-(last - begin) // COLUMNS_PER_CELL))
-        lines.append(logits[0, :, cut])
-        states.append(logits[1:, :, cut])
-        pairs = seen[first - begin : last - begin]
-        pairs = np.append(pairs, pairs[-1:]) if len(pairs) % 2 else pairs
-        imaged.append(pairs.reshape(-1, COLUMNS_PER_CELL).all(axis=1))
-        progress(last, count)
-    return (
-        offset,
-        np.concatenate(lines, axis=1)[:, :cells],
-        np.concatenate(states, axis=2)[:, :, :cells],
-        np.concatenate(imaged)[:cells],
+def _answers(
+    ortho: Orthophoto, centre: Centre, tolerance_m: float, progress: Progress
+) -> Iterator[Answer]:
+    """The network's answer for the whole line, piece by piece."""
+    for first, last in _pieces(len(centre.xy)):
+        yield _answer(ortho, centre, tolerance_m, first, last)
+        progress(last, len(centre.xy))
+
+
+def _answer(ortho: Orthophoto, centre: Centre, tolerance_m: float, first: int, last: int) -> Answer:
+    """The answer for columns first..last, read with what is beside them."""
+    begin, end = max(0, first - _HALO), min(len(centre.xy), last + _HALO)
+    strip = straighten(ortho, centre, begin, end, reach_for(tolerance_m))
+    seen = strip.valid.mean(axis=0) > 0.5
+    missing = -(end - begin) % BLOCK
+    if missing:
+        strip = _widened(strip, missing)
+    logits, offset = look(strip)
+    cut = slice((first - begin) // COLUMNS_PER_CELL, -(-(last - begin) // COLUMNS_PER_CELL))
+    pairs = seen[first - begin : last - begin]
+    pairs = np.append(pairs, pairs[-1:]) if len(pairs) % 2 else pairs
+    return Answer(
+        offset_m=offset,
+        line=logits[0, :, cut],
+        states=logits[1:, :, cut],
+        imaged=np.asarray(pairs.reshape(-1, COLUMNS_PER_CELL).all(axis=1)),
     )
 
 
@@ -238,6 +272,8 @@ def _spans(
     for first, last in zip(cuts, [*cuts[1:], len(kind)], strict=True):
         part = slice(first, last)
         start_m, end_m = float(chainage[first]), float(chainage[last])
+        if end_m <= start_m:  # a last cell that is a single column, the line's end
+            continue
         here = kind[first]
         gap = float(posterior[part, GAP].mean())
         collapsed = float(posterior[part, COLLAPSED].mean())
