@@ -1,20 +1,25 @@
 """Statistics of the real pictures' materials beside those of generated scenes.
 
-    python benchmarks/scenes_statistics.py [--data ../shared/data] [SCENE ...]
+    python benchmarks/scenes_statistics.py [--data ../shared/data] [--seeds 8]
 
-For each patch: median sRGB, spread of L*, a*, b*, and the standard deviation of L* and a* in octave bands.
+Ranges over patches: CIE L*, a*, b*, the standard deviation of L* in octave bands, and of a*.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import rasterio
 from rasterio.windows import Window
+
+from scenes.layout import Layout, lay_out
+from scenes.render import Renderer
+from scenes.spec import SceneSpec, Season
+from scenes.write import grid_of
 
 # picture, material: column, row, width, height of patches chosen by eye to hold nothing else.
 PATCHES: dict[str, dict[str, list[tuple[int, int, int, int]]]] = {
@@ -85,11 +90,89 @@ def real(data: Path) -> dict[str, dict[str, list[dict[str, object]]]]:
     return out
 
 
+def generated(seeds: range) -> dict[str, list[dict[str, object]]]:
+    """The same materials in generated scenes, drawn alone at the real pictures' pixel sizes."""
+    out: dict[str, list[dict[str, object]]] = {}
+    for seed in seeds:
+        spec = SceneSpec(seed, season=Season.SUMMER, length_m=150.0)
+        layout = lay_out(spec)
+        palette = layout.palette
+        bare = replace(
+            layout,
+            strokes=(),
+            uprights=np.zeros((0, 14)),
+            crowns=np.zeros((0, 6)),
+            boxes=np.zeros((0, 12)),
+            palette=replace(palette, bare_frac=0.0, dry_frac=0.0, lush_frac=0.0),
+        )
+        fence = layout.fences[0]
+        x, y = fence.line.at(60.0)[0] + fence.side.outward * 12.0 * fence.line.left_at(60.0)[0]
+        for px_m in (0.018, 0.131):
+            size = 300 if px_m < 0.1 else 100
+            for name, material in (("grass", palette.mown), ("soil", palette.soil)):
+                scene = replace(bare, inside=(material,) * 2, outside=(material,) * 2)
+                out.setdefault(name, []).append(patch(scene, x, y, px_m, size))
+            road = layout.site.roads[0].line.at(75.0)[0]
+            scene = replace(layout, boxes=np.zeros((0, 12)), crowns=np.zeros((0, 6)))
+            width = 150 if px_m < 0.1 else 24
+            out.setdefault("asphalt", []).append(patch(scene, *road, px_m, width))
+            crown = layout.crowns[np.argmax(layout.crowns[:, 2])]
+            within = int(crown[2] / px_m)
+            if within > 12:
+                scene = replace(layout, crowns=crown[None])
+                out.setdefault("crowns", []).append(
+                    patch(scene, crown[0], crown[1], px_m, min(300, within))
+                )
+    return out
+
+
+def patch(layout: Layout, x: float, y: float, px_m: float, size: int) -> dict[str, object]:
+    # The picture's extent does not matter here.
+    site = replace(layout.site, extent=layout.site.extent.buffer(30.0))
+    grid = grid_of(layout, px_m)
+    window = replace(
+        grid,
+        col=int((x - grid.left_m) / px_m) - size // 2,
+        row=int((grid.top_m - y) / px_m) - size // 2,
+        width=size,
+        height=size,
+    )
+    rgb = Renderer.of(replace(layout, site=site)).ortho(window)[:3].transpose(1, 2, 0)
+    return statistics(rgb, px_m)
+
+
+def row(values: list[dict[str, object]]) -> str:
+    """Ranges of lightness, colour and octave bands as one line of a Markdown table."""
+
+    def span(numbers: list[float], digits: int = 1) -> str:
+        if not numbers:
+            return "–"
+        low, high = min(numbers), max(numbers)
+        return f"{low:.{digits}f} to {high:.{digits}f}"
+
+    lab = [v["Lab"] for v in values]
+    cells = [span([c[k] for c in lab], 0) for k in range(3)]
+    bands: dict[str, list[float]] = {"0.02": [], "0.08": [], "0.3": [], "1": []}
+    for v in values:
+        for k, amount in enumerate(v["L_bands"]):
+            scale = v["first_band_m"] * 2.0**k
+            for name in bands:
+                if 0.7 < scale / float(name) < 1.4:
+                    bands[name].append(amount)
+    hue = [v["std"][1] for v in values]
+    return " | ".join([*cells, *(span(bands[name]) for name in bands), span(hue)])
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--seeds", type=int, default=8)
     arguments = parser.parse_args()
-    for material, pictures in real(arguments.data).items():
-        for picture, rows in pictures.items():
-            for row in rows:
-                print(material, picture, json.dumps(row))
+    found = real(arguments.data)
+    made = generated(range(500, 500 + arguments.seeds))
+    print("| material | pictures | L* | a* | b* | ±L* 2 cm | 8 cm | 30 cm | 1 m | std a* |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name in ("grass", "soil", "asphalt", "crowns"):
+        rows = [v for key, some in found.items() if key.startswith(name) for v in some.values()]
+        print(f"| {name} | real | {row([v for some in rows for v in some])} |")
+        print(f"| | generated | {row(made[name])} |")

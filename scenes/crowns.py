@@ -36,9 +36,9 @@ def _bumps(x: float, y: float, spacing: float, seed: int) -> float:
     best = 0.0
     for k in range(iu - 1, iu + 2):
         for m in range(iv - 1, iv + 2):
-            dx = u - k - 0.5 - 0.4 * hash_unit(k, m, seed)
-            dy = v - m - 0.5 - 0.4 * hash_unit(k, m, seed + 31)
-            size = 0.62 + 0.25 * hash_unit(k, m, seed + 57)
+            dx = u - k - 0.5 - 0.49 * hash_unit(k, m, seed)
+            dy = v - m - 0.5 - 0.49 * hash_unit(k, m, seed + 31)
+            size = 0.66 + 0.34 * hash_unit(k, m, seed + 57)
             best = max(best, 1.0 - (dx * dx + dy * dy) / (size * size))
     return best
 
@@ -59,8 +59,11 @@ def crown_shape(x: float, y: float, crown: FloatArray) -> tuple[float, float, fl
     seed = int(crown[4])
     lump = 0.60 * _lumps(x, y, 0.5 * radius + 0.25, seed)
     lump += 0.30 * _lumps(x, y, 0.2 * radius + 0.12, seed + 1)
-    heads = max(0.0, _bumps(x, y, 0.26 * radius + 0.15, seed + 2))
-    twigs = max(0.0, _bumps(x, y, 0.05 * radius + 0.14, seed + 3))
+    # Bent and turned, so that the clumps' cells do not show as rows.
+    bend = 0.35 * radius * lump
+    u, v = 0.83 * x + 0.56 * y + bend, 0.83 * y - 0.56 * x + 0.6 * bend
+    heads = max(0.0, _bumps(u, v, 0.26 * radius + 0.15, seed + 2))
+    twigs = max(0.0, _bumps(v, u, 0.05 * radius + 0.14, seed + 3))
     edge = np.sqrt(reach2) / radius - 0.26 * lump - 0.20 * (heads - 0.5) - 0.10 * (twigs - 0.5)
     inner = min(max(edge, 0.0), 1.0)
     # A conifer is a cone, a broad-leaved tree a dome.

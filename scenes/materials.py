@@ -89,7 +89,7 @@ _SOILS: tuple[Colour, ...] = (
 def mix_palette(spec: SceneSpec, season: Season) -> Palette:
     """The materials of a scene, by chance."""
     chance = spec.chance("palette")
-    contrast = float(np.exp(chance.uniform(np.log(0.9), np.log(3.0))))
+    contrast = float(np.exp(chance.uniform(np.log(0.8), np.log(4.0))))
     if spec.difficulty is Difficulty.EASY:
         contrast = min(contrast, 1.3)
 
@@ -107,25 +107,30 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
 
     soil = vary(_SOILS[int(chance.choice(len(_SOILS), p=[0.25, 0.2, 0.18, 0.17, 0.12, 0.08]))])
     # Green covers: red and blue as shares of green.
-    green = float(chance.uniform(0.10, 0.16))
-    red = float(chance.uniform(0.66, 0.90))
-    blue = float(chance.uniform(0.30, 0.60))
+    green = float(np.exp(chance.uniform(np.log(0.055), np.log(0.15))))
+    red = float(chance.uniform(0.64, 0.92))
+    blotch = float(chance.uniform(0.6, 2.2))
+    blue = float(chance.uniform(0.20, 0.60))
     shift = {Season.SPRING: -0.06, Season.SUMMER: 0.0, Season.DRY: 0.30, Season.SNOW: 0.25}[season]
     red += shift
     if season in (Season.DRY, Season.SNOW):
         green *= 1.15
     tint = (0.9, -0.15, -0.2)
     grass = Material(
-        (green * red, green, green * blue), texture(0.055, 0.055, 0.09), tint, (0.035, 0.08)
+        (green * red, green, green * blue),
+        texture(0.06, 0.065, 0.10),
+        tint,
+        (0.04 * blotch, 0.08 * blotch),
     )
     dry = (0.25, 0.215, 0.125) if season is not Season.SNOW else (0.22, 0.19, 0.13)
-    leaf_green = float(chance.uniform(0.055, 0.12))
+    leaf_green = float(np.exp(chance.uniform(np.log(0.035), np.log(0.13))))
+    leaf_blue = float(chance.uniform(0.28, 0.62))
     leaves = tuple(
         Material(
             (
                 leaf_green * gain * (leaf_red + (0.35 if season is Season.DRY and bare else 0.0)),
                 leaf_green * gain,
-                leaf_green * gain * 0.5,
+                leaf_green * gain * leaf_blue,
             ),
             (0.08 + 0.03 * contrast, 0.12 + 0.02 * contrast, 0.03),
             (0.8, 0.0, -0.3),
@@ -162,7 +167,7 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
         mown=replace(grass, base=scaled(vary(grass.base, 0.05), grown)),
         wild=Material(
             vary((grass.base[0] * 0.85, grass.base[1] * 0.82, grass.base[2] * 0.8)),
-            texture(0.07, 0.085, 0.13), tint, (0.05, 0.10),
+            texture(0.07, 0.095, 0.13), tint, (0.05 * blotch, 0.10 * blotch),
         ),
         lush=Material(
             vary((green * (red - 0.08) * 0.72, green * 0.78, green * blue * 0.62)),

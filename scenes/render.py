@@ -111,7 +111,7 @@ class Renderer:
         shape = (window.height, window.width)
         texture = np.stack(
             [
-                fractal(window, 0.01, 0.08, 0.1, seed + 1),
+                fractal(window, 0.01, 0.08, -0.35, seed + 1),
                 fractal(window, 0.16, 0.64, 0.1, seed + 2),
                 fractal(window, 1.28, 20.48, 0.25, seed + 3),
                 fractal(window, 0.08, 0.64, 0.15, seed + 4),

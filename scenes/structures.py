@@ -47,17 +47,24 @@ def _viaduct(site: Site, end_m: float, palette: Palette, drawn: Drawn) -> None:
     line = site.centreline
     at_m = 0.0
     while at_m < end_m:
-        step_m = min(10.0, end_m - at_m)
+        step_m = min(7.0, end_m - at_m)
         middle = at_m + step_m / 2
+        # The valley's side rises to the road's level over the last 14 m.
+        climb = min(1.0, max(0.0, (middle - end_m + 14.0) / 14.0))
+        height_m = VIADUCT_M * (1.0 - climb * climb * (3.0 - 2.0 * climb))
         x, y = line.at(middle)[0]
-        drawn.boxes.append(
-            boxes.box(x, y, step_m + 0.3, 26.4, line.direction_at(middle)[0], VIADUCT_M, VIADUCT_M,
-                      (0.0, 0.0, 0.0), -1.0)
-        )  # fmt: skip
+        along = line.direction_at(middle)[0]
+        if height_m > 0.8:
+            drawn.boxes.append(
+                boxes.box(
+                    x, y, step_m + 0.3, 26.4, along, height_m, height_m, (0.0, 0.0, 0.0), -1.0
+                )
+            )
         at_m += step_m
+    deck = line.between(0.0, end_m)
+    drawn.strokes.append(Stroke(deck, palette.concrete, 1.7, rough_m=0.005))
     for offset_m in (-13.0, 13.0):
-        parapet = line.between(0.0, end_m).offset(offset_m)
-        drawn.strokes.append(Stroke(parapet, palette.concrete, 0.4, rough_m=0.005))
+        drawn.strokes.append(Stroke(deck.offset(offset_m), palette.concrete, 0.4, rough_m=0.005))
 
 
 def _slope_protection(
