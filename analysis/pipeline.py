@@ -34,6 +34,8 @@ from analysis.heights import SurfaceModel
 from analysis.oblique import SideView, look_from_the_side, read_oblique
 from analysis.output import write_findings
 from analysis.pieces_of_work import Piece, forget, run_pieces
+from analysis.plot_work import PLOTS, plot_work, served
+from analysis.plots import Plot, plot_findings
 from analysis.raster import CACHE_MB, Orthophoto
 from analysis.results import (
     Analysis,
@@ -96,7 +98,11 @@ def analyze(
             read_oblique(sources.oblique, ortho)
         key = _key(inputs, sources, spec)
         kept = out / _KEPT
-        work = [*_fence_work(ortho, sources, spec), *footpath_work(ortho, sources, spec)]
+        work = [
+            *_fence_work(ortho, sources, spec),
+            *footpath_work(ortho, sources, spec),
+            *plot_work(ortho, sources, spec),
+        ]
         results = run_pieces(work, kept, key, _TYPES, jobs, progress)
         analysis = put_together(ortho, sources, spec, results, dsm, inputs, progress)
         write_strips(out, ortho, analysis.lines)
@@ -134,12 +140,17 @@ def put_together(
     ]
     findings += access_points(ortho, paths, lines, pieces, layers, under_cover=covered)
     findings += path_findings(ortho, carried(paths, met), lines, met)
+    plots = [plot for name in sorted(results) if name.startswith(PLOTS) for plot in results[name]]
+    findings += [
+        replace(finding, finding_id="")
+        for finding in plot_findings(ortho, plots, sources.boundaries)
+    ]
     if layers.districts:
         findings = [
             with_extra(finding, district=district_at(ortho, layers, finding))
             for finding in findings
         ]
-    ranked = named(sorted(findings, key=_rank))
+    ranked = served(ortho, named(sorted(findings, key=_rank)))
     points = [finding for finding in ranked if finding.kind is FindingKind.ACCESS_POINT]
     return Analysis(
         ortho=ortho,
@@ -297,7 +308,7 @@ def _parts(sources: Sources) -> Iterator[tuple[int, Boundary, int]]:
             yield index, boundary, part
 
 
-_TYPES = (Footpath, PathClass, Answer)
+_TYPES = (Footpath, PathClass, Answer, Plot)
 
 
 # What a run depends on

@@ -18,7 +18,7 @@ class AnalyzeSpec:
     Attributes:
         outside_m: how far beyond the fence footpaths are looked for.
         inside_m: how far on the road's side, where the other side's fence is not nearer.
-        footpaths, fence: whether they are looked for at all.
+        footpaths, fence, plots: whether they are looked for at all.
         least_confidence: footpaths below it are not reported.
     """
 
@@ -26,6 +26,7 @@ class AnalyzeSpec:
     inside_m: float = 60.0
     footpaths: bool = True
     fence: bool = True
+    plots: bool = True
     least_confidence: float = 0.0
 
 

@@ -1,0 +1,81 @@
+"""Plots of an analysis: where they are looked for, and the access point that serves each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import rasterio
+import shapely
+
+from analysis.pieces_of_work import Piece
+from analysis.plots import Plot, find_plots, inside_area, loop_insides
+from analysis.raster import CACHE_MB, Orthophoto
+from analysis.results import to_picture, with_extra
+from analysis.sources import AnalyzeSpec, Sources
+from corridor.findings import Finding, FindingKind
+
+PLOTS = "plots-"
+"""What their pieces of work are called."""
+_SERVES_M = 80.0
+"""How far people carry tools from where they get in."""
+
+
+def plot_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[Piece]:
+    """One piece for each stretch of ground inside the boundaries that hangs together."""
+    if not spec.plots or not sources.boundaries:
+        return []
+    tracks = [
+        (boundary, ortho.track(boundary, part))
+        for boundary in sources.boundaries
+        for part in range(len(boundary.parts))
+    ]
+    whole = shapely.box(*ortho.bounds)
+    area = shapely.intersection(inside_area(tracks, spec.inside_m), whole)
+    loops = shapely.intersection(loop_insides([track for _, track in tracks]), whole)
+    return [
+        Piece(
+            f"{PLOTS}{number:04d}",
+            _find_plots,
+            (tuple(sources.orthos), ground, loops),
+            weight=float(shapely.area(ground)) / 400.0,
+        )
+        for number, ground in enumerate(shapely.get_parts(area))
+        if shapely.get_type_id(ground) == 3 and shapely.area(ground) > 1.0
+    ]
+
+
+def _find_plots(
+    orthos: tuple[Path, ...], area: shapely.Geometry, loops: shapely.Geometry
+) -> list[Plot]:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+        return find_plots(Orthophoto.open(orthos), area, loops=loops)
+
+
+def served(ortho: Orthophoto, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, each plot with the id of the nearest access point that may serve it.
+
+    Args:
+        ortho: the picture.
+        findings: of all kinds, with their ids.
+    """
+    ways = [
+        (finding, to_picture(ortho, finding.geometry))
+        for finding in findings
+        if finding.kind is FindingKind.ACCESS_POINT
+    ]
+    result = []
+    for finding in findings:
+        if finding.kind is not FindingKind.PLOT:
+            result.append(finding)
+            continue
+        outline = to_picture(ortho, finding.geometry)
+        near = [
+            (float(shapely.distance(outline, point)), way.finding_id)
+            for way, point in ways
+            if way.route == finding.route
+        ]
+        distance_m, access_id = min(near, default=(_SERVES_M, ""))
+        serves = access_id if distance_m < _SERVES_M else ""
+        result.append(with_extra(finding, access_id=serves, next_step="clear_plot"))
+    return result

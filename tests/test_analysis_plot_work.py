@@ -1,0 +1,59 @@
+"""Which access point serves a plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import shapely
+from affine import Affine
+
+from analysis.plot_work import plot_work, served
+from analysis.raster import Orthophoto
+from analysis.sources import AnalyzeSpec, Sources
+from corridor import Boundary, Side
+from corridor.findings import Finding, FindingKind
+
+X0, Y0 = 500_000.0, 3_000_000.0
+
+
+def picture(path: Path) -> Orthophoto:
+    with rasterio.open(
+        path, "w", driver="GTiff", count=3, height=100, width=300, dtype="uint8", crs="EPSG:32647",
+        transform=Affine(1, 0, X0, 0, -1, Y0), photometric="rgb",
+    ) as file:  # fmt: skip
+        file.write(np.full((3, 100, 300), 120, np.uint8))
+    return Orthophoto.open(path)
+
+
+def finding(ortho: Orthophoto, kind: FindingKind, name: str, x: float, route: str) -> Finding:
+    point = shapely.Point(*ortho.to_lonlat([[X0 + x, Y0 - 50]])[0])
+    shape = point if kind is FindingKind.ACCESS_POINT else shapely.buffer(point, 1e-5)
+    return Finding(name, kind, shape, 0.5, route=route)
+
+
+def test_the_nearest_way_in_of_the_same_road_serves_a_plot(tmp_path: Path) -> None:
+    ortho = picture(tmp_path / "a.tif")
+    findings = [
+        finding(ortho, FindingKind.PLOT, "P", 50, "G1"),
+        finding(ortho, FindingKind.PLOT, "far", 290, "G1"),
+        finding(ortho, FindingKind.ACCESS_POINT, "A60", 60, "G1"),
+        finding(ortho, FindingKind.ACCESS_POINT, "A90", 90, "G1"),
+        finding(ortho, FindingKind.ACCESS_POINT, "other", 51, "G2"),
+    ]
+    told = {each.finding_id: each.extra.get("access_id") for each in served(ortho, findings)}
+    assert told == {"P": "A60", "far": "", "A60": None, "A90": None, "other": None}
+
+
+def test_plots_are_looked_for_inside_boundaries_only(tmp_path: Path) -> None:
+    ortho = picture(tmp_path / "a.tif")
+    lonlat = ortho.to_lonlat([[X0 + 10, Y0 - 50], [X0 + 200, Y0 - 50]])
+    sources = Sources(ortho.paths, [Boundary("G1", Side.LEFT, (lonlat,), (0.0,))])
+    (piece,) = plot_work(ortho, sources, AnalyzeSpec(inside_m=20.0))
+    _, south, _, north = shapely.total_bounds(piece.arguments[1])
+    # The road is to the right of a left fence: south of a line to the east.
+    assert abs(north - (Y0 - 50)) < 0.5
+    assert abs(south - (Y0 - 70)) < 0.5
+    assert plot_work(ortho, Sources(ortho.paths), AnalyzeSpec()) == []
+    assert plot_work(ortho, sources, AnalyzeSpec(plots=False)) == []
