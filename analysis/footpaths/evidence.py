@@ -24,11 +24,12 @@ Array = npt.NDArray[Any]
 
 _ALIGN_PX = 32
 """Windows begin at multiples of this, so that pooled pixels are the same in all of them."""
-Z_STEPS = 16
-"""Steps per unit of z as kept; with clipping at 7 they fit a byte."""
-_Z_RANGE = (-24, 112)
+Z_STEPS = 64
+"""Steps per unit of z as kept."""
+LOGIT_STEPS = 16
+_Z_RANGE = (-96, 448)
 _RIDGE_REACH = 2
-_KEPT_STEPS = 0.5
+_KEPT_STEPS = 2
 """What is kept of the scores for bridging, in steps of z."""
 
 
@@ -41,7 +42,7 @@ class LocalEvidence:
     """What is seen at each place, before any integration, on pixels of twice the working grid's.
 
     Attributes:
-        z: (16, n, n) int8, steps of 1/16, filter and network together.
+        z: (16, n, n) int16, steps of 1/64, filter and network together.
         logits: (3, n, n) int8, steps of 1/16: footpath, vehicle track, sealed; 0 without network.
         valid: (n, n) bool.
     """
@@ -125,7 +126,7 @@ class EvidenceTiles:
         inner = inner[0::2, 0::2] & inner[1::2, 1::2]
         shape = (self.step_px, self.step_px)
         if not inner.any():
-            z = np.full((strips.DIRECTIONS, *shape), _Z_RANGE[0], np.int8)
+            z = np.full((strips.DIRECTIONS, *shape), _Z_RANGE[0], np.int16)
             return LocalEvidence(z, np.zeros((3, *shape), np.int8), inner)
         lab = to_lab(rgb)
         total = np.zeros((strips.DIRECTIONS, *shape), np.float32)
@@ -136,11 +137,11 @@ class EvidenceTiles:
         if self._network is not None:
             planes = network_input(lab, valid, self._grid.gsd_m)
             raw = self._network.run(planes)[cut]
-            logits = np.round(np.clip(raw, -7.9, 7.9) * Z_STEPS).astype(np.int8)
+            logits = np.round(np.clip(raw, -7.9, 7.9) * LOGIT_STEPS).astype(np.int8)
             low, high = self._config.logit_range
-            weighted = np.clip(logits[0].astype(np.float32) / Z_STEPS, low, high)
+            weighted = np.clip(logits[0].astype(np.float32) / LOGIT_STEPS, low, high)
             total += weighted * np.float32(self._config.network_weight)
-        z = np.clip(np.round(total * Z_STEPS), *_Z_RANGE).astype(np.int8)
+        z = np.clip(np.round(total * Z_STEPS), *_Z_RANGE).astype(np.int16)
         return LocalEvidence(z, logits, inner)
 
     def ridge_pixels(self, tile_row: int, tile_column: int) -> RidgePixels:
@@ -148,7 +149,7 @@ class EvidenceTiles:
         gsd_m = 2 * self._grid.gsd_m
         reach = curves.reach_px(gsd_m) + _RIDGE_REACH + 1
         z, logits, valid = self._around(tile_row, tile_column, reach)
-        score, direction = curves.integrate(z.astype(np.int16), gsd_m)
+        score, direction = curves.integrate(z, gsd_m)
         count = 2 * curves.STEPS + 1
         least = int(np.ceil(self._config.score_low * Z_STEPS * count))
         crest = curves.ridge(score, direction, least, _RIDGE_REACH)
@@ -165,7 +166,7 @@ class EvidenceTiles:
             (columns - reach + tile_column * size).astype(np.int32),
             score[places].astype(np.float32) / (Z_STEPS * count),
             z[direction[places], rows, columns].astype(np.float32) / Z_STEPS,
-            logits[:, rows, columns].T.astype(np.float32) / Z_STEPS,
+            logits[:, rows, columns].T.astype(np.float32) / LOGIT_STEPS,
         )
 
     def scores(self, row: int, column: int, rows: int, columns: int) -> Array:

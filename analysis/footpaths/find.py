@@ -27,7 +27,7 @@ from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.judge import Judge, Lookup, PathClass
 from analysis.footpaths.links import link
 from analysis.footpaths.network import MODEL, Network
-from analysis.footpaths.profile import profile_of
+from analysis.footpaths.profile import centred, profile_of
 from analysis.footpaths.strokes import strokes
 from analysis.heights import SurfaceModel
 from analysis.raster import Orthophoto
@@ -199,7 +199,12 @@ def _graph(pixels: RidgePixels, judge: Judge, config: FootpathConfig, gsd_m: flo
     kept: list[Branch] = []
     for candidate in candidates(pixels, config, gsd_m):
         graph = merge_chains(Graph([b for b in candidate.branches if judge.keep(b)]))
-        kept += prune_spurs(graph, config.spur_m / gsd_m).branches
+        graph = prune_spurs(graph, config.spur_m / gsd_m)
+        degree = graph.degrees()
+        kept += [
+            judge.trimmed(b, (degree[b.ends[0]] == 1, degree[b.ends[1]] == 1))
+            for b in graph.branches
+        ]
     return Graph(kept)
 
 
@@ -215,6 +220,7 @@ def _paths(piece: list[Branch], judge: Judge, grid: WorkingGrid) -> Iterator[Foo
             continue
         line = shapely.simplify(shapely.LineString(_smooth(xy)), 0.5 * grid.gsd_m)
         profile = profile_of(line, grid, 1.0)
+        line = centred(line, profile)
         whole = sum(b.length_px for b in stroke.branches)
         inferred = sum(b.length_px for b in stroke.branches if b.inferred)
         yield Footpath(

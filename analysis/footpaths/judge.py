@@ -11,6 +11,7 @@ import enum
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -41,6 +42,8 @@ CUES = ("score", "footpath", "vehicle", "sealed", "straight")
 _BUILT_WOBBLE_M = 0.15
 """People's paths wander more than this about an even curve, kerbs and walls less."""
 _CURVE_M = 24.0
+_END_SHARE = 0.6
+_END_M = 1.5
 FILTER_ALONE: Mapping[str, float] = {"bias": -6.5, "score": 2.5}
 
 
@@ -156,6 +159,28 @@ class Judge:
             "sealed": float(logits[2]),
             "straight": straightness(places, self._gsd_m),
         }
+
+    def trimmed(self, branch: Branch, free: tuple[bool, bool]) -> Branch:
+        """The branch without what leads on past where the path is seen, at its free ends.
+
+        The integration reaches some metres beyond a path's end, and bends to what is there.
+        """
+        index = self._lookup.index(branch.pixels)
+        z = np.where(index >= 0, self._pixels.z[index], np.nan)
+        if np.isnan(z).all():
+            return branch
+        known = np.flatnonzero(~np.isnan(z))
+        z = np.interp(np.arange(len(z)), known, z[known])
+        least = _END_SHARE * float(np.median(z))
+        window = max(3, round(_END_M / self._gsd_m))
+        first, last = 0, len(z)
+        while free[0] and last - first > window and z[first : first + window].mean() < least:
+            first += 1
+        while free[1] and last - first > window and z[last - window : last].mean() < least:
+            last -= 1
+        if last - first < 2:
+            return branch
+        return replace(branch, pixels=branch.pixels[first:last])
 
     def probability(self, places: Array) -> float:
         """Of being a footpath."""

@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 REACH_M = 4.0
 """How far to either side is looked."""
 EVERY_M = 0.5
-PIECE_M = 8.0
+PIECE_M = 5.0
 """Profiles over such a length are averaged, after which the path stands out of its texture."""
 
 
@@ -31,12 +31,14 @@ class Profile:
         width_spread_m: half the distance between the quartiles of the widths of its pieces.
         contrast: difference from the ground beside it in CIE Lab units.
         lighter: the part of that which is lightness, with its sign, -1 to 1.
+        centres: (n, 2) distance along the line, and how far to its left the middle is, in metres.
     """
 
     width_m: float
     width_spread_m: float
     contrast: float
     lighter: float
+    centres: Array
 
 
 def profile_of(line: shapely.LineString, grid: WorkingGrid, expected_m: float) -> Profile:
@@ -48,7 +50,7 @@ def profile_of(line: shapely.LineString, grid: WorkingGrid, expected_m: float) -
         expected_m: about how wide it is, for telling path from ground.
     """
     offsets = np.arange(-REACH_M, REACH_M + 1e-9, grid.gsd_m)
-    results = []
+    results, middles = [], []
     pieces = max(1, round(line.length / PIECE_M))
     for number in range(pieces):
         start, end = line.length * number / pieces, line.length * (number + 1) / pieces
@@ -56,9 +58,11 @@ def profile_of(line: shapely.LineString, grid: WorkingGrid, expected_m: float) -
         profiles = _sampled(line, stations, offsets, grid)
         if profiles is None:
             continue
-        results.append(_measured(np.nanmedian(profiles, axis=0), offsets, expected_m))
+        median = _median(profiles)
+        results.append(_measured(median, offsets, expected_m))
+        middles.append(((start + end) / 2, results[-1][3]))
     if not results:
-        return Profile(expected_m, 0.0, 0.0, 0.0)
+        return Profile(expected_m, 0.0, 0.0, 0.0, np.zeros((1, 2)))
     table = np.array(results)
     quartiles = np.percentile(table[:, 0], [25, 75])
     return Profile(
@@ -66,7 +70,29 @@ def profile_of(line: shapely.LineString, grid: WorkingGrid, expected_m: float) -
         float(quartiles[1] - quartiles[0]) / 2,
         float(np.median(table[:, 1])),
         float(np.median(table[:, 2])),
+        np.array(middles),
     )
+
+
+def _median(profiles: Array) -> Array:
+    """Median over stations of what is known; NaN where nothing is."""
+    known = ~np.isnan(profiles[..., 0]).all(axis=0)
+    out = np.full(profiles.shape[1:], np.nan, np.float32)
+    out[known] = np.nanmedian(profiles[:, known], axis=0)
+    return out
+
+
+def centred(line: shapely.LineString, profile: Profile) -> shapely.LineString:
+    """The line moved to the middle of the path, as far as half its width and 0.5 m."""
+    if len(profile.centres) == 0 or line.length < 2:
+        return line
+    xy = shapely.get_coordinates(shapely.segmentize(line, 1.0))
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+    limit = min(0.5, profile.width_m / 2)
+    left = np.clip(np.interp(along, *profile.centres.T), -limit, limit)
+    way = np.gradient(xy, axis=0)
+    way /= np.maximum(np.hypot(*way.T), 1e-9)[:, None]
+    return shapely.LineString(xy + left[:, None] * np.column_stack([-way[:, 1], way[:, 0]]))
 
 
 def _sampled(
@@ -96,17 +122,19 @@ def _sampled(
     return np.asarray(cv2.remap(lab, map_x, map_y, cv2.INTER_LINEAR))
 
 
-def _measured(profile: Array, offsets: Array, expected_m: float) -> tuple[float, float, float]:
-    """Width, contrast and share of lightness of one averaged (offsets, 3) profile."""
+def _measured(
+    profile: Array, offsets: Array, expected_m: float
+) -> tuple[float, float, float, float]:
+    """Width, contrast, share of lightness and middle of one averaged (offsets, 3) profile."""
     core = np.abs(offsets) <= max(expected_m * 0.3, 0.12)
     beside = (np.abs(offsets) >= 0.9 * expected_m) & (np.abs(offsets) <= 1.6 * expected_m + 0.3)
     if np.isnan(profile[core]).all() or np.isnan(profile[beside]).all():
-        return expected_m, 0.0, 0.0
+        return expected_m, 0.0, 0.0, 0.0
     ground = np.nanmean(profile[beside], axis=0)
     difference = np.nanmean(profile[core], axis=0) - ground
     contrast = float(np.linalg.norm(difference))
     if contrast < 0.5:
-        return expected_m, contrast, 0.0
+        return expected_m, contrast, 0.0, 0.0
     along = (np.nan_to_num(profile, nan=0.0) - ground) @ (difference / contrast)
     along = np.where(np.isnan(profile[:, 0]), 0.0, along)
     half = contrast / 2
@@ -120,4 +148,5 @@ def _measured(profile: Array, offsets: Array, expected_m: float) -> tuple[float,
         part = (before - half) / max(before - along[index], 1e-6) if index != middle else 0.0
         inside = abs(offsets[index - step]) if index != middle else 0.0
         sides.append(inside + part * abs(offsets[1] - offsets[0]))
-    return float(sides[0] + sides[1]), contrast, float(difference[0] / contrast)
+    lighter = float(difference[0] / contrast)
+    return float(sides[0] + sides[1]), contrast, lighter, float(sides[1] - sides[0]) / 2

@@ -27,6 +27,8 @@ Z_STEPS = 64
 """Steps per unit of z as the integration takes it."""
 Z_RANGE = (-1.0, 5.0)
 """Limits of z: one bright stone must not make a path, one bush must not end it."""
+Z_KNEE = 3.0
+"""Above it z is compressed."""
 NOISE_WINDOW_M = 10.0
 NOISE_FACTOR = 1.25
 """Mean absolute value to standard deviation of a normal variate (sqrt(pi / 2))."""
@@ -155,8 +157,8 @@ def _add_differences(line, middle, left, right, margin, total):  # type: ignore[
 
 @njit(cache=True)
 def _best(  # type: ignore[no-untyped-def]
-    line, middle, left, right, per_noise, contrasts, unlike, low, high, steps, index, margin,
-    z, which,
+    line, middle, left, right, per_noise, contrasts, unlike, low, knee, high, steps, index,
+    margin, z, which,
 ):  # fmt: skip
     rows, columns = z.shape
     width = columns - 2 * margin
@@ -192,7 +194,11 @@ def _best(  # type: ignore[no-untyped-def]
         into = z[row, margin : columns - margin]
         number = which[row, margin : columns - margin]
         for column in range(width):
-            stepped = np.int16(min(best[column], high) * steps)
+            value = best[column]
+            # Compressed, not cut off: the middle of a strong path stays its highest place.
+            over = max(value - knee, np.float32(0.0))
+            value = min(value, knee) + (high - knee) * over / (over + high - knee)
+            stepped = np.int16(value * steps)
             better = stepped > into[column]
             number[column] = index if better else number[column]
             into[column] = stepped if better else into[column]
@@ -281,8 +287,8 @@ def _level(
                 _lines(planes, direction, strip, blocks, line)
             _best(
                 line, *_across(direction, strip), per_noise, CONTRASTS,
-                np.float32(UNLIKE_PENALTY), np.float32(Z_RANGE[0]), np.float32(Z_RANGE[1]),
-                np.float32(Z_STEPS), np.uint8(number), margin, found, index,
+                np.float32(UNLIKE_PENALTY), np.float32(Z_RANGE[0]), np.float32(Z_KNEE),
+                np.float32(Z_RANGE[1]), np.float32(Z_STEPS), np.uint8(number), margin, found, index,
             )  # fmt: skip
         _merge(found, index, level, z[direction], which[direction])
 

@@ -30,8 +30,20 @@ from corridor.findings import FindingKind, read_findings
 Array = npt.NDArray[Any]
 
 NEAR_M = 1.0
-PENALTY = 0.02
+PENALTY = 1e-3
+PATH_SHARE = 0.25
+"""Of the metres offered, how many are taken to be paths: a carriageway offers many that are not,
+and an analysis looks beside it."""
 LEAST_VISIBLE_FRAC = 0.3
+SIGNS = {
+    "score": (0.5, 5.0),
+    "footpath": (0.0, 5.0),
+    "vehicle": (-5.0, 0.0),
+    "sealed": (-5.0, 0.0),
+    "straight": (-5.0, 0.0),
+}
+"""Least and greatest weight of a cue. On a carriageway the clearest lines are markings,
+which would teach that a clear line is no path; beside it a clear line speaks for one."""
 
 
 def branch_table(
@@ -64,13 +76,18 @@ def fit(cues: Array, is_path: Array, weight: Array) -> dict[str, float]:
     """Weights of a logistic regression, with a small penalty on standardised cues."""
     mean, spread = cues.mean(axis=0), cues.std(axis=0) + 1e-6
     x = np.column_stack([(cues - mean) / spread, np.ones(len(cues))])
-    share = weight / weight.sum()
+    share = np.where(
+        is_path,
+        PATH_SHARE * weight / weight[is_path].sum(),
+        (1 - PATH_SHARE) * weight / weight[~is_path].sum(),
+    )
 
     def loss(w: Array) -> float:
         margin = (x @ w) * np.where(is_path, 1, -1)
         return float((share * np.logaddexp(0, -margin)).sum() + PENALTY * (w[:-1] ** 2).sum() / 2)
 
-    w = minimize(loss, np.zeros(x.shape[1])).x
+    bounds = [(SIGNS[c][0] * s, SIGNS[c][1] * s) for c, s in zip(CUES, spread, strict=True)]
+    w = minimize(loss, np.zeros(x.shape[1]), method="L-BFGS-B", bounds=[*bounds, (-50, 50)]).x
     scaled = w[:-1] / spread
     fitted = {cue: round(float(v), 4) for cue, v in zip(CUES, scaled, strict=True)}
     return {"bias": round(float(w[-1] - scaled @ mean), 4), **fitted}

@@ -1,0 +1,172 @@
+"""Footpaths end to end on small pictures with one winding path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from rasterio.transform import from_origin
+
+from analysis.footpaths import Footpath, FootpathConfig, PathClass, find_footpaths
+from analysis.footpaths.channels import network_input, to_lab
+from analysis.footpaths.grid import WorkingGrid
+from analysis.footpaths.network import HALO_PX, Network
+from analysis.footpaths.results import footpath_findings
+from analysis.raster import Orthophoto
+from corridor import InputError
+
+WEST, NORTH = 500_000.0, 3_000_000.0
+
+
+def write(path: Path, rgb: np.ndarray, gsd_m: float) -> Orthophoto:
+    profile = {
+        "driver": "GTiff", "width": rgb.shape[1], "height": rgb.shape[0], "count": 3,
+        "dtype": "uint8", "crs": "EPSG:32648", "transform": from_origin(WEST, NORTH, gsd_m, gsd_m),
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(rgb.transpose(2, 0, 1))
+    return Orthophoto.open(path)
+
+
+def winding() -> shapely.LineString:
+    x = np.linspace(3, 67, 200)
+    y = 22 + 5 * np.sin(x / 7) + 0.5 * np.sin(x / 1.9)
+    return shapely.LineString(np.column_stack([WEST + x, NORTH - y]))
+
+
+@pytest.fixture(scope="module")
+def meadow(tmp_path_factory: pytest.TempPathFactory) -> Orthophoto:
+    """70 m by 45 m of grass at 0.1 m with a worn path 0.8 m wide."""
+    rng = np.random.default_rng(5)
+    rgb = (
+        np.array([95, 115, 60]) + rng.normal(0, 9, (450, 700, 1)) + rng.normal(0, 4, (450, 700, 3))
+    )
+    rgb = cv2.GaussianBlur(rgb, (0, 0), 0.8)
+    mask = np.zeros((450, 700), np.uint8)
+    places = (shapely.get_coordinates(winding()) - (WEST, NORTH)) * (10, -10)
+    cv2.polylines(mask, [np.round(places).astype(np.int32)], False, 255, 8)
+    alpha = cv2.GaussianBlur(mask, (0, 0), 1.0)[..., None] / 255
+    rgb = rgb * (1 - alpha) + alpha * (np.array([150, 132, 100]) + rng.normal(0, 3, (450, 700, 1)))
+    folder = tmp_path_factory.mktemp("meadow")
+    return write(folder / "ortho.tif", np.clip(rgb, 1, 254).astype(np.uint8), 0.1)
+
+
+def scored(paths: list[Footpath]) -> tuple[float, float]:
+    found = shapely.union_all([p.centreline for p in paths])
+    truth = winding()
+    return (
+        truth.intersection(found.buffer(0.5)).length / truth.length,
+        found.intersection(truth.buffer(0.5)).length / max(found.length, 1e-9),
+    )
+
+
+FILTER = FootpathConfig(network_weight=0.0, tile_px=128)
+
+
+@pytest.fixture(scope="module")
+def by_filter(meadow: Orthophoto) -> list[Footpath]:
+    return find_footpaths(meadow, config=FILTER)
+
+
+def test_the_filter_alone_finds_a_winding_path(by_filter: list[Footpath]) -> None:
+    completeness, correctness = scored(by_filter)
+    assert completeness > 0.85
+    assert correctness > 0.85
+
+
+def test_the_path_has_its_width(by_filter: list[Footpath]) -> None:
+    longest = by_filter[0]
+    assert longest.width_m == pytest.approx(0.8, abs=0.25)
+    assert longest.path_class is PathClass.FOOTPATH
+    assert 0 < longest.confidence < 1
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_the_size_of_tiles_changes_nothing(meadow: Orthophoto, network: bool) -> None:
+    weight = FootpathConfig().network_weight if network else 0.0
+    runs = [
+        find_footpaths(meadow, config=FootpathConfig(network_weight=weight, tile_px=tile_px))
+        for tile_px in (96, 256)
+    ]
+    assert len(runs[0]) > 0
+    assert len(runs[0]) == len(runs[1])
+    for one, other in zip(*runs, strict=True):
+        assert one.centreline.equals(other.centreline)
+        assert one.evidence == other.evidence
+
+
+def test_only_the_area_asked_for(meadow: Orthophoto) -> None:
+    area = shapely.box(WEST + 10, NORTH - 45, WEST + 40, NORTH)
+    paths = find_footpaths(meadow, area, config=FILTER)
+    assert paths
+    assert all(area.buffer(0.5).contains(path.centreline) for path in paths)
+    assert find_footpaths(meadow, shapely.box(0, 0, 1, 1), config=FILTER) == []
+
+
+def test_findings_carry_class_and_width(meadow: Orthophoto, by_filter: list[Footpath]) -> None:
+    finding = footpath_findings(by_filter, meadow)[0]
+    assert finding.extra["path_class"] == "footpath"
+    assert finding.finding_id == "F0001"
+    lon, lat = finding.geometry.coords[0]
+    assert 100 < lon < 110
+    assert 26 < lat < 28
+
+
+def test_a_picture_too_coarse_for_paths_is_refused(tmp_path: Path) -> None:
+    ortho = write(tmp_path / "coarse.tif", np.full((40, 40, 3), 90, np.uint8), 1.0)
+    with pytest.raises(InputError, match=r"1\.00 m: footpaths cannot be seen"):
+        find_footpaths(ortho)
+
+
+@pytest.mark.parametrize(
+    ("native_m", "average", "refine"),
+    [(0.018, 6, 1), (0.05, 2, 1), (0.131, 1, 1), (0.15, 1, 1), (0.2, 1, 2), (0.3, 1, 2)],
+)
+def test_the_working_grid_is_about_a_tenth_of_a_metre(
+    tmp_path: Path, native_m: float, average: int, refine: int
+) -> None:
+    ortho = write(tmp_path / "o.tif", np.full((64, 64, 3), 90, np.uint8), native_m)
+    grid = WorkingGrid.of(ortho, 0.1)
+    assert (grid.average, grid.refine) == (average, refine)
+    assert 0.075 <= grid.gsd_m <= 0.151
+
+
+@pytest.mark.parametrize("native_m", [0.05, 0.3])
+def test_windows_of_the_working_grid_agree(tmp_path: Path, native_m: float) -> None:
+    rgb = np.random.default_rng(1).integers(1, 250, (80, 90, 3)).astype(np.uint8)
+    grid = WorkingGrid.of(write(tmp_path / "o.tif", rgb, native_m), 0.1)
+    whole, valid = grid.read(0, 0, 40, 44)
+    part, _ = grid.read(11, 7, 20, 30)
+    assert valid.all()
+    np.testing.assert_array_equal(whole[11:31, 7:37], part)
+
+
+def test_the_network_looks_no_further_than_its_halo() -> None:
+    network = Network()
+    rng = np.random.default_rng(2)
+    planes = rng.standard_normal((6, 576, 576)).astype(np.float32)
+    whole = network.run(planes)
+    changed = planes.copy()
+    changed[:, :64] += 1
+    far = (64 + HALO_PX) // 2
+    np.testing.assert_array_equal(network.run(changed)[:, far:], whole[:, far:])
+    part = network.run(np.ascontiguousarray(planes[:, 32:544, 64:]))
+    inner = np.s_[:, HALO_PX // 2 : 160, HALO_PX // 2 : 160]
+    np.testing.assert_array_equal(part[inner], whole[:, 16:, 32:][inner])
+
+
+def test_flat_ground_gives_the_network_finite_numbers() -> None:
+    flat = to_lab(np.full((64, 64, 3), 1600, np.uint16))
+    planes = network_input(flat, np.ones((64, 64), bool), 0.1)
+    assert np.isfinite(planes).all()
+    assert np.abs(planes[:3]).max() == 0
+
+
+def test_lab_of_known_colours() -> None:
+    rgb = np.array([[[255, 255, 255], [128, 128, 128], [255, 0, 0]]], np.uint16) * 16
+    lab = to_lab(rgb)[:, 0].T / 16
+    np.testing.assert_allclose(lab, [[100, 0, 0], [53.6, 0, 0], [53.2, 80.1, 67.2]], atol=0.15)
