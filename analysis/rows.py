@@ -159,7 +159,9 @@ def _block(
             at = tuple(chunk.T)
             good = windows[2][at]
             power = [_power(values[at], good) for values in windows[:2]]
-            for (i, j), values in zip(chunk, _peaks(*power, _RADIUS, _CANDIDATES), strict=True):
+            for (i, j), values in zip(
+                chunk, _peaks(*power, _RADIUS, _CANDIDATES, _RING_BINS, _RING_STARTS), strict=True
+            ):
                 ky, kx, ring, spoke, tint, grain = values.tolist()
                 found.append(
                     RowWindow(
@@ -213,6 +215,16 @@ def _frequencies() -> tuple[FloatArray, npt.NDArray[np.int_]]:
 
 
 _RADIUS, _CANDIDATES = _frequencies()
+
+
+def _rings() -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    """The places of each ring, one after another, and where each ring's begin."""
+    places = [np.argwhere(np.abs(_RADIUS - ring) < 0.75) for ring in range(34)]
+    starts = np.concatenate([[0], np.cumsum([len(place) for place in places])])
+    return np.concatenate(places), starts
+
+
+_RING_BINS, _RING_STARTS = _rings()
 _SPOKE_FROM, _SPOKE_TO = 3, 26
 # A peak falls to half or less of itself this many cycles nearer and farther: the taper's main lobe
 # is four cycles wide.
@@ -225,7 +237,7 @@ _RING_QUANTILE = 0.3
 
 @njit(cache=True)
 def _peaks(
-    light: Any, colour: Any, radius: Any, candidates: Any
+    light: Any, colour: Any, radius: Any, candidates: Any, ring_bins: Any, ring_starts: Any
 ) -> Any:  # pragma: no cover - compiled
     """For each window: ky, kx of the peak, then ring, spoke, colour and grain of `RowWindow`."""
     count, height, width = light.shape
@@ -236,14 +248,12 @@ def _peaks(
         for channel in range(2):
             power = light[n] if channel == 0 else colour[n]
             for ring in range(3, 34):
-                size = 0
-                for y in range(height):
-                    for x in range(width):
-                        if abs(radius[y, x] - ring) < 0.75 and size < 400:
-                            values[size] = power[y, x]
-                            size += 1
-                level = np.quantile(values[:size], _RING_QUANTILE) / -np.log(1.0 - _RING_QUANTILE)
-                rings[channel, ring] = level + 1e-12
+                first, end = ring_starts[ring], ring_starts[ring + 1]
+                for place in range(first, end):
+                    values[place - first] = power[ring_bins[place, 0], ring_bins[place, 1]]
+                ordered = np.sort(values[: end - first])
+                level = ordered[int(_RING_QUANTILE * (end - first))]
+                rings[channel, ring] = level / -np.log(1.0 - _RING_QUANTILE) + 1e-12
         best = -1.0
         for c in range(candidates.shape[0]):
             y, x = candidates[c, 0], candidates[c, 1]
