@@ -1,0 +1,207 @@
+"""`fencewalk plan` as a user runs it: bad input says what would make it possible; real input."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from click.testing import CliRunner, Result
+from missions_sites import FRAME, flat, launch, lonlat, plan_site, write_dem, write_lines
+
+from corridor import InputError
+from fencewalk.cli import app
+from missions.geofence import fence_polygon
+from missions.mission import Command
+from missions.survey import preset_names, survey_from
+
+LINE = [("G1", "left", [(-300.0, 0.0), (300.0, 0.0)])]
+SQUARE = [lonlat(x, y) for x, y in ((-900, -500), (900, -500), (900, 500), (-900, 500))]
+BOW_TIE = [lonlat(x, y) for x, y in ((0, 0), (100, 100), (100, 0), (0, 100))]
+
+
+def dem_with_hole(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(x) < 100.0, np.nan, 300.0)
+
+
+@pytest.mark.parametrize(
+    ("survey", "message"),
+    [
+        ({"launch": [launch(0.0, 5000.0)]}, "outside the elevations"),
+        ({"keep_out": [{"polygon": SQUARE}]}, "nothing of the route can be flown.*keep-out"),
+        ({"capture": {"height_m": None, "gsd_m": 0.05}}, "above the ceiling.*finer"),
+        ({"capture": {"height_m": 10.0}}, "below clearance"),
+        ({"aircraft": {"battery_wh": 4.0}}, "battery.*larger battery"),
+        ({"keep_out": [{"polygon": BOW_TIE}]}, "not simple.*order"),
+        ({"exclusion": [{"polygon": BOW_TIE}]}, "not simple.*order"),
+        ({"exclusion": [{"start": "K90+000", "end": "K91+000"}]}, "touches no boundary"),
+        ({"schedule": {"start": "2026-03-02"}}, r"no team.*\[\[team\]\]"),
+        ({"capture": {"modes": ["oblique"]}, "camera": {"preset": "sony-rx1r-ii"}}, "gimbal"),
+        ({"sides": ["right"]}, "no boundary on side right"),
+        ({"safety": {"max_distance_m": 50.0}}, "out of range.*launch site nearer"),
+        ({"safety": {"ceiling_m": 20.0}}, "ceiling"),
+    ],
+)
+def test_what_is_impossible_says_what_would_do(
+    tmp_path: Path, survey: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        plan_site(tmp_path, flat, LINE, survey)
+    assert not (tmp_path / "plan").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"camera": {"preset": "zenmuse-p1"}}, "did you mean 'zenmuse-p1-35'"),
+        ({"capture": {"heigth_m": 50}}, "did you mean 'height_m'"),
+        ({"saftey": {}}, "did you mean 'safety'"),
+        ({"capture": {"forward_overlap_frac": -0.2}}, "forward_overlap_frac = -0.2"),
+        ({"capture": {"forward_overlap_frac": 1.0}}, "less than 1"),
+        ({"launch": [{"lon": 29.5, "lat": 106.5}]}, "lat = 106.5"),
+        ({"power_line": [{"points": [[106.5, 29.5, 10.0]]}]}, "at least 2"),
+    ],
+)
+def test_a_wrong_survey_names_the_key(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        survey_from(keys, "survey.toml")
+
+
+def test_every_preset_is_valid_and_names_its_source() -> None:
+    for name in preset_names("cameras"):
+        assert survey_from({"camera": name}, "x").camera.source
+    for name in preset_names("aircraft"):
+        assert survey_from({"aircraft": name}, "x").aircraft.source
+
+
+def run(tmp_path: Path, dem: Path, *more: str) -> Result:
+    lines = write_lines(tmp_path / "lines.geojson", LINE)
+    lon, lat = lonlat(0.0, -60.0)
+    arguments = ["plan", str(lines), "--dem", str(dem), "--out", str(tmp_path / "plan")]
+    return CliRunner().invoke(app, [*arguments, "--launch", f"{lon},{lat}", *more])
+
+
+@pytest.mark.parametrize("case", ["hole", "small", "text", "bands", "no-crs", "missing"])
+def test_a_wrong_elevation_model_is_refused(tmp_path: Path, case: str) -> None:
+    dem = tmp_path / "dem.tif"
+    expected = {
+        "hole": "no elevation under", "small": "no elevation under", "text": "no raster",
+        "bands": "3 bands", "no-crs": "no CRS", "missing": "no such file",
+    }  # fmt: skip
+    if case == "hole":
+        write_dem(dem, dem_with_hole)
+    elif case == "small":
+        write_dem(dem, flat, half_m=(150.0, 900.0))
+    elif case == "text":
+        dem.write_text("no raster at all")
+    elif case in ("bands", "no-crs"):
+        with rasterio.open(
+            dem, "w", driver="GTiff", width=8, height=8, count=3 if case == "bands" else 1,
+            dtype="float32", crs=FRAME.crs.to_wkt() if case == "bands" else None,
+            transform=Affine(30, 0, 0, 0, -30, 0),
+        ) as raster:  # fmt: skip
+            raster.write(np.zeros((raster.count, 8, 8), dtype=np.float32))
+    result = run(tmp_path, dem)
+    assert isinstance(result.exception, InputError)
+    assert expected[case] in str(result.exception)
+    assert "dem.tif" in str(result.exception)
+
+
+def test_a_plan_holds_everything_it_promises(tmp_path: Path) -> None:
+    dem = write_dem(tmp_path / "dem.tif", flat)
+    result = run(tmp_path, dem, "--height", "45", "--json")
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in (tmp_path / "plan").iterdir()}
+    assert names == {
+        "plan.json", "plan.gpkg", "plan.kml", "briefing.html", "S01.waypoints", "S01.plan",
+        "S01.param",
+    }  # fmt: skip
+    document = json.loads((tmp_path / "plan" / "plan.json").read_text())
+    assert document["targets"]["nadir"]["height_m"] == 45.0
+    assert document["camera"]["sensor_width_mm"] > 0
+    again = CliRunner().invoke(app, ["check", str(tmp_path / "plan"), "--json"])
+    assert again.exit_code == 0, again.output
+
+
+def test_the_same_input_gives_the_same_missions(tmp_path: Path) -> None:
+    first = plan_site(tmp_path / "a", flat, LINE, {})
+    second = plan_site(tmp_path / "b", flat, LINE, {})
+    for name in ("S01.waypoints", "S01.plan", "S01.param"):
+        assert (first.folder / name).read_text() == (second.folder / name).read_text()
+
+
+def test_camera_commands_stand_where_a_battery_change_loses_nothing(tmp_path: Path) -> None:
+    site = plan_site(tmp_path, flat, LINE, {})
+    for sortie in site.files.sorties:
+        commands = [item.command for item in sortie.mission.items]
+        assert commands[0] == Command.TAKEOFF
+        assert commands[-1] == Command.RETURN_TO_LAUNCH
+        triggers = [i for i in sortie.mission.items if i.command == Command.DO_SET_CAM_TRIGG_DIST]
+        assert triggers[0].p1 > 0
+        assert triggers[0].p3 == 1.0
+        assert triggers[-1].p1 == 0
+        first_trigger = sortie.mission.items.index(triggers[0])
+        before = commands[:first_trigger]
+        assert Command.DO_CHANGE_SPEED in before
+        assert Command.DO_MOUNT_CONTROL in before
+
+
+def test_a_folder_that_is_no_plan_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / "photo.jpg").write_text("mine")
+    result = run(tmp_path, write_dem(tmp_path / "dem.tif", flat))
+    assert isinstance(result.exception, InputError)
+    assert (tmp_path / "plan" / "photo.jpg").read_text() == "mine"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_geofence_only_grows(seed: int) -> None:
+    import shapely
+
+    rng = np.random.default_rng(seed)
+    points = np.cumsum(rng.normal(0, 120, (60, 2)), axis=0)
+    path = shapely.LineString(points)
+    ring = fence_polygon(path, 30.0, 40)
+    polygon = shapely.Polygon(ring)
+    assert len(ring) <= 40
+    assert polygon.is_valid
+    assert polygon.buffer(0.01).contains(path.buffer(29.0))
+
+
+DATA = Path(os.environ.get("FENCEWALK_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real imagery is not there (FENCEWALK_DATA)")
+def test_the_real_site_is_planned_within_a_fifth_of_its_height(tmp_path: Path) -> None:
+    site = DATA / "hsinchu-highway"
+    config = Path(__file__).parents[1] / "examples" / "hsinchu.toml"
+    result = CliRunner().invoke(
+        app,
+        ["plan", str(site / "boundaries.geojson"), "--dem", str(site / "dsm.tif"), "--config",
+         str(config), "--out", str(tmp_path / "plan")],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    from missions.plan_files import read_plan
+
+    files = read_plan(tmp_path / "plan")
+    asked = files.document["targets"]["nadir"]["height_m"]
+    with rasterio.open(site / "dsm.tif") as raster:
+        from pyproj import Transformer
+
+        to_raster = Transformer.from_crs(4326, raster.crs, always_xy=True)
+        for sortie in files.sorties:
+            home = sortie.details["home"]
+            assert isinstance(home, dict)
+            for item in sortie.mission.items:
+                if item.command != Command.WAYPOINT or item.position is None:
+                    continue
+                place = to_raster.transform(item.position.lon_deg, item.position.lat_deg)
+                ground = float(next(raster.sample([place]))[0])
+                above = item.altitude_m + home["ground_dem_m"] - ground
+                assert 0.8 * asked <= above <= 1.2 * asked
