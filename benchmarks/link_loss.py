@@ -74,6 +74,8 @@ def main(uploads: int, cuts: int, loss: float) -> None:
             for k in range(count):
                 cut = chance.randrange(60, 1800) if name == "cuts" else None
                 outcomes[one(port, server, k, 0.0 if cut else loss, cut)] += 1
+                if (k + 1) % 25 == 0:
+                    click.echo(f"{name} {k + 1}: {dict(outcomes)}", err=True)
             click.echo(f"{name} ({count}, {time.monotonic() - begin:.0f} s):")
             for text, number in outcomes.most_common():
                 click.echo(f"  {number:5d}  {text}")
