@@ -39,6 +39,7 @@ CAMERA = Camera(
     4000, 3000, 3000.0, None, 2010.0, 1490.0, -0.03, 0.01, 0.0005, -0.0003, name="12 MP"
 )
 PATCH_PX = 41
+SEARCH_PX = {"perfect": 10, "rtk": 20, "gps": 250}  # three standard deviations at 2 cm
 
 
 def main():
@@ -75,7 +76,7 @@ def main():
         "camera_mpx_s": round(pixels / 1e6 / camera_s, 2),
         "orthophoto_mpx": round(result.width_px * result.height_px / 1e6, 1),
         "orthophoto_cpu_s": round(mosaic_s, 1),
-        **compare(chosen.scene / "ortho.tif", result.path, area),
+        **compare(chosen.scene / "ortho.tif", result.path, area, SEARCH_PX[chosen.receiver]),
     }
     print(json.dumps(report, indent=2))
 
@@ -110,7 +111,7 @@ def strip_of(line, frames, half_width_m):
     return shapely.ops.substring(line, at[0], at[-1]).buffer(half_width_m, cap_style="flat")
 
 
-def compare(truth, made, area, count=50):
+def compare(truth, made, area, search_px, count=50):
     with rasterio.open(truth) as first, rasterio.open(made) as second:
         picture, alpha = second.read([1, 2, 3]), second.read(4)
         inside = rasterio.features.geometry_mask([area], alpha.shape, second.transform, invert=True)
@@ -128,7 +129,8 @@ def compare(truth, made, area, count=50):
     holes = inside & (alpha == 0)
     grey_made = high_pass(np.moveaxis(picture, 0, -1).mean(axis=2))
     grey_wanted = high_pass(wanted.mean(axis=2))
-    usable = cv2.erode((inside & (alpha > 0)).astype(np.uint8), np.ones((71, 71))) > 0
+    margin = PATCH_PX + 2 * search_px + 8
+    usable = cv2.erode((inside & (alpha > 0)).astype(np.uint8), np.ones((margin, margin))) > 0
     places = np.argwhere(usable)
     rng = np.random.default_rng(0)
     offsets, scores = [], []
@@ -137,16 +139,16 @@ def compare(truth, made, area, count=50):
         patch = grey_wanted[row - half : row + half + 1, column - half : column + half + 1]
         if patch.std() < 2.0 or len(offsets) == count:
             continue
-        reach = half + 10
+        reach = half + search_px
         found = grey_made[row - reach : row + reach + 1, column - reach : column + reach + 1]
         score = cv2.matchTemplate(found, patch, cv2.TM_CCOEFF_NORMED)
         _, best, _, (j, i) = cv2.minMaxLoc(score)
-        if 0 < i < 20 and 0 < j < 20:
+        if 0 < i < 2 * search_px and 0 < j < 2 * search_px:
             di, dj = peak(score[i - 1 : i + 2, j]), peak(score[i, j - 1 : j + 2])
-            offsets.append((j + dj - 10, i + di - 10))
+            offsets.append((j + dj - search_px, i + di - search_px))
             scores.append(best)
         else:
-            offsets.append((10.0, 10.0))
+            offsets.append((search_px, search_px))
             scores.append(best)
     away = np.hypot(*np.array(offsets).T)
     return {

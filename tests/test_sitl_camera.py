@@ -20,6 +20,7 @@ from sitl.camera import (
     RECEIVERS,
     CameraSpec,
     Painter,
+    camera_of_plan,
     render_flight,
     streak_kernel,
     velocities,
@@ -229,6 +230,17 @@ def test_speed_comes_from_neighbouring_shots():
     shots = [shot_at(n, 10.0 + 6.0 * n, 10.0, 20.0, time_ms=1500 * n) for n in range(4)]
     poses = [local_pose(10.0 + 6.0 * n, 10.0, 20.0) for n in range(4)]
     np.testing.assert_allclose(velocities(shots, poses), [[4.0, 0, 0]] * 4, atol=1e-9)
+
+
+def test_the_camera_of_a_plan():
+    camera = camera_of_plan(
+        {
+            "image_width_px": 5280, "image_height_px": 3520, "focal_length_mm": 8.8,
+            "sensor_width_mm": 13.2, "sensor_height_mm": 8.8, "title": "", "preset": "phantom",
+        }
+    )  # fmt: skip
+    assert (camera.focal_x_px, camera.fy_px) == pytest.approx((3520.0, 3520.0))
+    assert camera.name == "phantom"
 
 
 def test_bad_input(world, tmp_path):
