@@ -43,7 +43,7 @@ class Expectation(_Strict):
         photos: `all` that the plan calls for, `some` of them, or `any` number.
         fence_broken: whether the fence is broken.
         texts: what the vehicle must say, in order.
-        ends_near: where it must land: `home`, `rally` or `any`.
+        ends_near: where it must land: `home` (or a nearer rally point), `rally` or `any`.
         track_limits: whether distances from the plan are limited (not where wind is too strong).
     """
 

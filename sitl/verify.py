@@ -447,15 +447,21 @@ def _landed(
         return Check("landing", False, "no track")
     home = frame.to_xy([(result.sortie.mission.home.lon_deg, result.sortie.mission.home.lat_deg)])
     places = {"home": home[0]}
-    if result.sortie.rally:
-        point = result.sortie.rally[0].position
-        places["rally"] = frame.to_xy([(point.lon_deg, point.lat_deg)])[0]
     end = track[-1]
+    rally = [
+        frame.to_xy([(point.position.lon_deg, point.position.lat_deg)])[0]
+        for point in result.sortie.rally
+    ]
+    if rally:
+        places["rally"] = min(rally, key=lambda place: float(np.hypot(*(end - place))))
     aways = {name: float(np.hypot(*(end - place))) for name, place in places.items()}
     text = ", ".join(f"{away:.1f} m from {name}" for name, away in aways.items())
     if scenario.expect.ends_near == "any":
         return Check("landing", None, text)
     away = aways.get(scenario.expect.ends_near, math.inf)
+    if scenario.expect.ends_near == "home":
+        # A return goes to whichever is nearer, home or a rally point.
+        away = min(aways.values())
     return Check("landing", away <= 3.0, text)
 
 
