@@ -99,6 +99,16 @@ def plan_survey(
             source, f"no boundary on side {' or '.join(survey.sides)}",
             f"the file has {', '.join(sorted({b.side.value for b in boundaries})) or 'none'}",
         )  # fmt: skip
+    if (
+        survey.output.altitude == "mean_sea_level"
+        and survey.dem.vertical_reference == "ellipsoid"
+        and survey.dem.geoid_undulation_m is None
+    ):
+        raise InputError(
+            source,
+            "altitudes above mean sea level are asked for, but the elevations are ellipsoidal",
+            "give dem.geoid_undulation_m (ellipsoid minus sea level), or use altitude = 'home'",
+        )
     frame = LocalFrame.around(np.concatenate([part for b in chosen for part in b.parts]))
     dem = Dem(dem_path, frame)
     exclusions = _exclusions(chosen, survey, frame, source, only)

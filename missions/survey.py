@@ -206,7 +206,6 @@ class Output(_Section):
         default="home", description="reference of the altitudes in the mission items"
     )
     language: Literal["en", "zh"] = Field(default="en", description="of the briefing")
-    dji_waypoints: int = Field(default=0, ge=0, description="most waypoints in a .kmz; 0: no limit")
 
 
 class LaunchSite(_Section):
@@ -253,13 +252,6 @@ class Exclusion(_Section):
         return self
 
 
-class District(_Section):
-    """A polygon naming who is responsible."""
-
-    name: str
-    polygon: tuple[LonLatPair, ...] = Field(min_length=3)
-
-
 class Team(_Section):
     """People with an aircraft."""
 
@@ -293,12 +285,10 @@ class Survey(_Section):
     schedule: Schedule = Schedule()
     sides: tuple[Literal["left", "right"], ...] = ("left", "right")
     launch: tuple[LaunchSite, ...] = ()
-    rally: tuple[LaunchSite, ...] = ()
     keep_out: tuple[KeepOut, ...] = ()
     power_line: tuple[PowerLine, ...] = ()
     exclusion: tuple[Exclusion, ...] = ()
     team: tuple[Team, ...] = ()
-    district: tuple[District, ...] = ()
 
 
 def preset_names(kind: Literal["aircraft", "cameras"]) -> list[str]:

@@ -45,6 +45,10 @@ def dem_with_hole(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         ({"sides": ["right"]}, "no boundary on side right"),
         ({"safety": {"max_distance_m": 50.0}}, "out of range.*launch site nearer"),
         ({"safety": {"ceiling_m": 20.0}}, "ceiling"),
+        (
+            {"output": {"altitude": "mean_sea_level"}, "dem": {"vertical_reference": "ellipsoid"}},
+            "geoid_undulation_m",
+        ),
     ],
 )
 def test_what_is_impossible_says_what_would_do(
@@ -126,6 +130,22 @@ def test_a_plan_holds_everything_it_promises(tmp_path: Path) -> None:
     assert document["camera"]["sensor_width_mm"] > 0
     again = CliRunner().invoke(app, ["check", str(tmp_path / "plan"), "--json"])
     assert again.exit_code == 0, again.output
+
+
+def test_altitudes_above_sea_level_are_the_models_less_the_undulation(tmp_path: Path) -> None:
+    from missions.check import Level, check_plan
+
+    site = plan_site(
+        tmp_path, flat, LINE,
+        {"output": {"altitude": "mean_sea_level"},
+         "dem": {"vertical_reference": "ellipsoid", "geoid_undulation_m": -30.0}},
+    )  # fmt: skip
+    mission = site.files.sorties[0].mission
+    assert mission.home_altitude_m == pytest.approx(330.0)
+    lane = [item for item in mission.items if item.command == Command.WAYPOINT]
+    assert {item.frame for item in lane} == {0}
+    assert lane[1].altitude_m == pytest.approx(380.0, abs=0.5)
+    assert not [f for f in check_plan(site.folder) if f.level is Level.BLOCKING]
 
 
 def test_the_same_input_gives_the_same_missions(tmp_path: Path) -> None:
