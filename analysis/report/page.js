@@ -346,7 +346,7 @@ function drawTotals() {
 function stateTable(rows, heading) {
   const body = rows.map((row) => el("tr", row.go ? { "data-go": "", tabIndex: 0, onclick: row.go, onkeydown: (event) => { if (event.key === "Enter") row.go(); } } : {},
     el("td", {}, row.name), el("td", { class: "n" }, metres(row.length)), ...STATES.slice(0, 4).map((s) => el("td", { class: "n" }, row.metres[s] ? number(row.metres[s], 0) : "–")), el("td", {}, String(row.breaches)), el("td", {}, bar(row.metres, row.length))));
-  return el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, t(heading)), el("th", {}, t("length")), ...STATES.slice(0, 4).map((s) => el("th", {}, t(s))), el("th", { title: t("breach") }, "#"), el("th", {}))), el("tbody", {}, ...body));
+  return el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, t(heading)), el("th", {}, t("length")), ...STATES.slice(0, 4).map((s) => el("th", { title: `${t(s)}, m`, "aria-label": `${t(s)}, m` }, el("i", { class: `swatch ${s}`, style: { borderColor: COLOUR[s] } }))), el("th", { title: t("breach") }, "#"), el("th", {}))), el("tbody", {}, ...body));
 }
 function drawSummary() {
   const node = $("summary"); node.replaceChildren();
