@@ -1,8 +1,8 @@
 """Is it a path, and of what kind: one judgement a branch, from what was seen along it.
 
-The weights are those of a logistic regression on branches found in generated and painted pictures
-with known paths and on pictures that hold none (`python -m analysis.training.footpaths_judge`);
-no picture with traced truth went into them.
+A logistic function of a few cues. Its weights stand beside the network they belong to; how they came
+about, and what a regression gives instead (`python -m analysis.training.footpaths_judge`), is in
+docs/footpaths.md.
 """
 
 from __future__ import annotations
