@@ -1,0 +1,1 @@
+"""The scenarios that come with fencewalk, as TOML files (docs/sitl.md)."""
