@@ -1,7 +1,7 @@
 """Is it a path, and of what kind: one judgement a branch, from what was seen along it.
 
 A logistic function of a few cues. Its weights stand beside the network they belong to; how they
-came about, and what a regression gives instead (`python -m analysis.training.footpaths_judge`), is in
+came about, and what `python -m analysis.training.footpaths_judge` fits instead, is in
 docs/footpaths.md.
 """
 
