@@ -113,7 +113,8 @@ let halo = null;
 const key = L.control({ position: "topright" });
 key.onAdd = () => { const node = el("div", { class: "map-key", id: "map-key" }); L.DomEvent.disableClickPropagation(node); return node; };
 key.addTo(map);
-const shownOnMap = { ground: true, lines: true };
+const shownOnMap = { ground: true, lines: true, others: false };
+const isOther = (finding) => Boolean(finding.cls) && finding.cls !== "footpath";
 function drawKey() {
   const node = $("map-key"); node.replaceChildren();
   for (const name of Object.keys(shownOnMap)) {
@@ -130,7 +131,7 @@ function applyMapKey() {
 // The filter
 const filter = { kind: new Set(), state: new Set(), side: new Set(), status: new Set(), severity: 1, certain: 0, from: null, to: null };
 function passes(finding) {
-  return (!filter.kind.size || filter.kind.has(finding.kind)) && (!filter.side.size || filter.side.has(finding.side)) &&
+  return (shownOnMap.others || !isOther(finding)) && (!filter.kind.size || filter.kind.has(finding.kind)) && (!filter.side.size || filter.side.has(finding.side)) &&
     (!filter.status.size || filter.status.has(finding.status)) && finding.sev >= filter.severity && finding.conf >= filter.certain &&
     (!filter.state.size || filter.state.has(finding.state)) && inRange(finding.a, finding.b);
 }

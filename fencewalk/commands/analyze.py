@@ -156,7 +156,9 @@ def _summary(analysis: Analysis, out: Path) -> dict[str, object]:
             metres[piece.state.value] = round(metres.get(piece.state.value, 0.0) + length_m, 2)
     counts: dict[str, int] = {}
     for finding in analysis.findings:
-        counts[finding.kind.value] = counts.get(finding.kind.value, 0) + 1
+        # Lines that only look like footpaths are named for what they are.
+        name = str(finding.extra.get("class") or finding.kind.value)
+        counts[name] = counts.get(name, 0) + 1
     return {
         "version": 1,
         "out": str(out),
