@@ -181,7 +181,7 @@ def _disturb(rgb: Floats, rng: np.random.Generator) -> Floats:
     if rng.uniform() < 0.3:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 95))]
         _, data = cv2.imencode(".jpg", out.astype(np.uint8), quality)
-        out = cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.float32)
+        out = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.float32)
     return out
 
 
@@ -315,21 +315,19 @@ def loss_of(out: torch.Tensor, row: torch.Tensor, state: torch.Tensor) -> tuple[
     return line_loss, state_loss
 
 
-def train(
-    net: FenceNet, samples: list[Sample], minutes: float, seed: int, batch: int, reload: Any
-) -> FenceNet:
+def train(net: FenceNet, samples: list[Sample], given: argparse.Namespace, reload: Any) -> FenceNet:
     """Trains for a time and prints the losses; scenes finished meanwhile are taken in."""
-    rng = np.random.default_rng(seed)
-    best = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-4)
+    rng = np.random.default_rng(given.seed)
+    best = torch.optim.AdamW(net.parameters(), lr=given.rate, weight_decay=1e-4)
     start, step = time.monotonic(), 0
     shown = np.zeros(2)
-    while (share := (time.monotonic() - start) / (60 * minutes)) < 1.0:
+    while (share := (time.monotonic() - start) / (60 * given.minutes)) < 1.0:
         for group in best.param_groups:
-            group["lr"] = 3e-3 * min(1.0, step / 50) * (0.5 + 0.5 * np.cos(np.pi * share))
+            group["lr"] = given.rate * min(1.0, step / 50) * (0.5 + 0.5 * np.cos(np.pi * share))
         fenced = [s for s in samples if s.fenced]
         plain = [s for s in samples if not s.fenced]
         drawn = []
-        for index in range(batch):
+        for index in range(given.batch):
             pool = plain if index % 3 == 0 and plain else fenced
             drawn.append(draw(pool[rng.integers(len(pool))], rng))
         inputs, rows, states = (np.stack(part) for part in zip(*drawn, strict=True))
@@ -367,6 +365,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--rate", type=float, default=3e-3, help="learning rate at the start")
     parser.add_argument("--resume", type=Path, help="weights (.pt) of an earlier run to go on from")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -388,7 +387,7 @@ def main() -> None:
     net = FenceNet()
     if given.resume:
         net.load_state_dict(torch.load(given.resume))
-    net = train(net, reload([]), given.minutes, given.seed, given.batch, reload)
+    net = train(net, reload([]), given, reload)
     torch.save(net.state_dict(), given.out.with_suffix(".pt"))
     export(net, given.out)
 
