@@ -154,7 +154,9 @@ def _free_ends(path: Footpath, number: int, paths: Sequence[Footpath]) -> list[F
     for at, from_ in ((0.0, back_m), (length_m, length_m - back_m)):
         end = shapely.line_interpolate_point(path.centreline, at)
         joined = any(
-            other != number and shapely.dwithin(paths[other].centreline, end, 0.5)
+            other != number
+            and paths[other].path_class is not PathClass.OTHER_LINEAR
+            and shapely.dwithin(paths[other].centreline, end, 0.5)
             for other in range(len(paths))
         )
         if not joined:

@@ -130,6 +130,7 @@ def path_findings(
                     "visibility": round(path.visibility, 3),
                     "inferred_frac": round(path.inferred_frac, 3),
                     "next_step": "watch" if worn else None,
+                    "reason": path.reason or None,
                 },
             )
         )

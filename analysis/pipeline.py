@@ -45,6 +45,7 @@ from analysis.results import (
     to_picture,
     with_extra,
 )
+from analysis.road_context import with_road
 from analysis.sources import AnalyzeSpec, Sources
 from corridor import Boundary, InputError, Progress, sha256_of, silent
 from corridor.findings import Finding, FindingKind
@@ -128,6 +129,7 @@ def put_together(
     paths = [path for name in sorted(results) if name.startswith(PATHS) for path in results[name]]
     paths = [path for path in paths if path.confidence >= spec.least_confidence]
     lines = [fence_line(ortho, sources.boundaries, fence) for fence in fences]
+    paths = with_road(paths, lines, fences)
     covered = under_cover(ortho, dsm)
     met = meetings(paths, lines, under_cover=covered)
     views = side_views(ortho, sources, lines, dsm, progress)

@@ -48,6 +48,7 @@ class Footpath:
         width_m: median.
         inferred_frac: share of its length that was bridged and not seen.
         evidence: cue name to strength.
+        reason: why it is of its class, where the road beside it told so.
     """
 
     centreline: shapely.LineString
@@ -57,6 +58,7 @@ class Footpath:
     width_m: float
     inferred_frac: float
     evidence: dict[str, float]
+    reason: str = ""
 
     @property
     def length_m(self) -> float:
