@@ -206,6 +206,10 @@ class Output(_Section):
         default="home", description="reference of the altitudes in the mission items"
     )
     language: Literal["en", "zh"] = Field(default="en", description="of the briefing")
+    kmz_max_waypoints: int | None = Field(
+        default=None, ge=10, le=65535,
+        description="in one .kmz, as 99 for older controllers; more become S01-1.kmz, S01-2.kmz …",
+    )  # fmt: skip
 
 
 class LaunchSite(_Section):

@@ -12,7 +12,7 @@ import shapely
 
 from corridor import InputError, LonLat, atomic_path, format_station, sha256_of, write_json
 from missions.briefing import write_briefing
-from missions.formats import write_parameters, write_qgc_plan, write_waypoints
+from missions.formats import write_dji_kmz, write_parameters, write_qgc_plan, write_waypoints
 from missions.geofence import MOST_VERTICES, fence_polygon
 from missions.items import mission_of
 from missions.mission import FencePolygon, Geofence, Sortie
@@ -22,6 +22,7 @@ from missions.planner import SurveyPlan
 from missions.schedule import make_schedule
 from missions.sorties import PlannedSortie
 from missions.tables import write_gpkg, write_kml, write_schedule
+from missions.wayline import DjiHardware, NotForDji, Wayline, split, wayline_of
 
 
 def write_plan(
@@ -58,6 +59,8 @@ def write_plan(
     with atomic_path(folder) as partial:
         partial.mkdir(parents=True)
         for sortie in sorties:
+            for name, wayline in _waylines(plan, sortie)[0].items():
+                write_dji_kmz(partial / name, wayline)
             write_waypoints(partial / f"{sortie.sortie_id}.waypoints", sortie.mission)
             write_qgc_plan(
                 partial / f"{sortie.sortie_id}.plan", sortie,
@@ -107,7 +110,49 @@ def _sortie(plan: SurveyPlan, number: int, made: PlannedSortie) -> Sortie:
         survey, mission, made.home, highest_above_home_m(mission, home_altitude), (), 0.0, oblique
     )
     sortie_id = f"S{number:02d}"
-    return Sortie(sortie_id, mission, geofence, (), parameters, _details(plan, sortie_id, made))
+    details = _details(plan, sortie_id, made)
+    sortie = Sortie(sortie_id, mission, geofence, (), parameters, details)
+    waylines, reason = _waylines(plan, sortie)
+    details["kmz"] = {"files": list(waylines), "note": reason}
+    return sortie
+
+
+_DJI_DRONES = {"matrice-300": (60, 0), "mavic-3e": (77, 0)}
+_DJI_PAYLOADS = {
+    "zenmuse-p1-35": (50, ""), "zenmuse-h20t-wide": (43, "wide"), "mavic-3e-wide": (66, ""),
+}  # fmt: skip
+
+
+def _waylines(plan: SurveyPlan, sortie: Sortie) -> tuple[dict[str, Wayline], str]:
+    """The sortie's `.kmz` files by name, and what a pilot has to know of them."""
+    aircraft, camera = plan.survey.aircraft.preset, plan.survey.camera.preset
+    drone = _DJI_DRONES.get(aircraft)
+    payload, lens = _DJI_PAYLOADS.get(camera, (None, ""))
+    rtl_m = next(p.value for p in sortie.parameters if p.name == "RTL_ALT") / 100.0
+    try:
+        whole = wayline_of(sortie.mission, rtl_m, DjiHardware(drone, payload, lens))
+    except NotForDji as error:
+        return {}, f"no .kmz: {error}"
+    parts = split(whole, plan.survey.output.kmz_max_waypoints)
+    name = sortie.sortie_id
+    if len(parts) == 1:
+        named = {f"{name}.kmz": whole}
+    else:
+        named = {f"{name}-{number}.kmz": part for number, part in enumerate(parts, start=1)}
+    notes = [
+        "Take off at the home point: all heights are above it. No geofence is in the file. Set the "
+        f"return height to {whole.return_height_m:.0f} m in the ground station as well."
+    ]
+    if len(parts) > 1:
+        notes.append(
+            "Each part takes off with a full battery and flies straight to its first point at the "
+            "return height; its energy is not planned separately."
+        )
+    if drone is None:
+        notes.append(f"Aircraft {aircraft} has no DJI number: droneInfo is left out.")
+    if payload is None:
+        notes.append(f"Camera {camera} has no DJI number: payloadInfo is left out.")
+    return named, " ".join(notes)
 
 
 def _fence_of(plan: SurveyPlan, ring: np.ndarray, inclusion: bool) -> FencePolygon:

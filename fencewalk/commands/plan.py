@@ -130,8 +130,8 @@ def plan(
 
     BOUNDARIES is any vector file of fence lines (GeoJSON, GeoPackage, Shapefile, KML). The folder
     --out receives plan.json, plan.gpkg, plan.kml, briefing.html and, for each sortie,
-    S01.waypoints, S01.plan and S01.param; with a schedule also schedule.csv. Options win over
-    the file given with --config. Exit code 1: planned, and some fence stays uncovered.
+    S01.waypoints, S01.plan, S01.param and S01.kmz (DJI); with a schedule also schedule.csv. Options
+    win over the file given with --config. Exit code 1: planned, and some fence stays uncovered.
     """
     from missions.again import refly as stretches_unseen
     from missions.again import resume as stretches_left

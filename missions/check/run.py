@@ -21,6 +21,7 @@ from missions.check.flight_rules import (
     reach,
     structure,
 )
+from missions.check.kmz_rules import kmz
 from missions.check.return_rules import energy, fence, rally, way_home
 from missions.check.surface import Surface
 from missions.plan_files import read_plan
@@ -28,7 +29,7 @@ from missions.survey import survey_from
 
 _SORTIE_RULES: tuple[Callable[[SortieContext], Iterator[CheckFinding]], ...] = (
     structure, clearance, beside, rates, reach, obstacles, carriageway, energy, way_home,
-    fence, rally, intervals,
+    fence, rally, intervals, kmz,
 )  # fmt: skip
 
 
