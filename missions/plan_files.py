@@ -2,7 +2,8 @@
 
 `plan.json` (version 1) holds inputs with checksums, vertical reference, aircraft, camera, limits,
 the list of sorties and the predicted coverage; `S01.waypoints`, `S01.plan`, `S01.param` are what is
-loaded onto the aircraft, `S01.kmz` what a DJI aircraft is given instead. docs/planning.md describes every key.
+loaded onto the aircraft, `S01.kmz` is what a DJI aircraft is given instead. docs/planning.md
+describes every key.
 """
 
 from __future__ import annotations

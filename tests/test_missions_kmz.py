@@ -171,6 +171,15 @@ def test_a_plan_comes_with_kmz_and_the_check_compares_them(tmp_path: Path) -> No
     rtl_m = site.document["sorties"][0]["rtl_altitude_above_home_m"]
     assert [float(e.text or 0) for e in root.iter(f"{W}globalRTHHeight")] == [rtl_m]
     assert "blocking" not in {f.level.value for f in check_plan(site.folder)}
+    turned = next(h.heading_deg for part in parts for h in part.points if h.heading_deg is not None)
+    which = next(
+        n for n, part in enumerate(parts) if turned in [p.heading_deg for p in part.points]
+    )
+    written = (site.folder / files[which]).read_bytes()
+    edited(site.folder / files[which], lambda text: text.replace(f">{turned:.2f}<", ">90.00<"))
+    found = [f for f in check_plan(site.folder) if f.level.value == "blocking"]
+    assert ["the nose at 90.0" in f.message for f in found] == [True]
+    (site.folder / files[which]).write_bytes(written)
 
     lowered = f"{parts[1].points[2].height_m:.3f}"
     edited(site.folder / files[1], lambda text: text.replace(lowered, "12.000"))

@@ -17,6 +17,9 @@ from missions.wayline import Wayline
 _PLACE_M = 0.05
 _HEIGHT_M = 0.02
 
+_HEADING_DEG = 45.0
+"""At a waypoint in a bend the nose is halfway between what the two legs ask for."""
+
 
 def kmz(context: SortieContext) -> Iterator[CheckFinding]:
     """The parts of a `.kmz`, one after the other, fly and photograph the legs of `.waypoints`."""
@@ -78,6 +81,18 @@ def _problems(context: SortieContext, parts: list[Wayline]) -> Iterator[str]:
         ) > 0.1:  # fmt: skip
             yield f"gimbal at {pitch[number]:.0f}° after waypoint {number}, {leg.pitch_deg:.0f}°"
             return
+        look = leg.heading_deg
+        if leg.yaw_deg and look is None:
+            look = leg.course_deg + leg.yaw_deg
+        if leg.trigger_m > 0 and look is not None:
+            for point in points[number : number + 2]:
+                if point.heading_deg is None or _apart_deg(point.heading_deg, look) > _HEADING_DEG:
+                    yield f"the nose at {point.heading_deg}° after waypoint {number}, {look:.0f}°"
+                    return
         if leg.speed_m_s is None or abs(points[number].speed_m_s - leg.speed_m_s) > 0.01:
             yield f"{points[number].speed_m_s} m/s after waypoint {number}, not {leg.speed_m_s}"
             return
+
+
+def _apart_deg(one: float, other: float) -> float:
+    return abs((one - other + 180.0) % 360.0 - 180.0)
