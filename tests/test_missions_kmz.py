@@ -56,14 +56,16 @@ def waylines(draw: st.DrawFn) -> Wayline:
     return Wayline(HOME, 250.25, 40.0, 120.0, tuple(made), runs, hardware)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60
+)
 @given(wayline=waylines())
 def test_a_kmz_reads_back_the_same(tmp_path: Path, wayline: Wayline) -> None:
     write_dji_kmz(tmp_path / "S01.kmz", wayline)
     assert read_dji_kmz(tmp_path / "S01.kmz") == wayline
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(wayline=waylines(), most=st.integers(2, 15))
 def test_parts_hold_every_leg_and_picture_once(wayline: Wayline, most: int) -> None:
     def legs(one: Wayline) -> list[tuple[object, ...]]:
