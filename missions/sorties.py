@@ -213,7 +213,10 @@ def _why_not(
 ) -> str:
     flight = _with_run([], ground, run, reverse, router)
     if flight is None:
-        return f"no clear way from launch site {launch.name}"
+        return (
+            f"no clear way from launch site {launch.name} around keep-outs and over known ground "
+            "(elevations must reach some 50 m past a lane)"
+        )
     sortie = _closed(flight, launch, ground, router, energy)
     if sortie is None:
         return f"no clear way back to launch site {launch.name}"

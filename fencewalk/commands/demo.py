@@ -6,8 +6,12 @@ import time
 from pathlib import Path
 
 import click
+import geopandas
+from shapely.ops import substring
 
-from corridor import InputError, read_boundaries
+from corridor import InputError, atomic_path
+
+_TURN_M = 45.0
 
 
 @click.command(short_help="The whole chain on a generated site, in minutes, no hardware.")
@@ -22,8 +26,8 @@ from corridor import InputError, read_boundaries
 @click.option(
     "--length",
     "length_m",
-    type=click.FloatRange(100.0, 2000.0),
-    default=150.0,
+    type=click.FloatRange(150.0, 2000.0),
+    default=200.0,
     show_default=True,
     help="Metres of road.",
 )
@@ -36,11 +40,10 @@ def demo(out: Path, seed: int, length_m: float) -> int:
     site, plan, flight, findings = (out / name for name in ("scene", "plan", "flight", "findings"))
     start = time.monotonic()
     worst = _run("scene", "--seed", str(seed), "--length", f"{length_m:g}", "--out", str(site))
-    drawn = site / "boundaries.geojson"
-    corner = read_boundaries(drawn)[0].parts[0][0]
-    launch = f"{corner[0]:.6f},{corner[1]:.6f}"
+    drawn, flown = site / "boundaries.geojson", out / "flown.geojson"
+    launch = _middle(drawn, flown)
     orders: list[list[str]] = [
-        ["plan", str(drawn), "--dem", str(site / "dsm.tif"), "--height", "50"],
+        ["plan", str(flown), "--dem", str(site / "dsm.tif"), "--height", "50"],
         ["check", str(plan)],
         ["fly", str(plan), "--vehicle", "stand-in", "--out", str(flight)],
         ["analyze", str(site / "ortho.tif"), "--boundaries", str(drawn), "--out", str(findings)],
@@ -54,6 +57,23 @@ def demo(out: Path, seed: int, length_m: float) -> int:
         if page.is_file():
             click.echo(f"  {page}")
     return worst
+
+
+def _middle(drawn: Path, flown: Path) -> str:
+    """Writes the middle of the drawn lines, and says where to launch.
+
+    The site's heights end with its picture, and an aircraft turns beyond the end of its lane.
+    """
+    lines = geopandas.read_file(drawn)
+    metric = lines.to_crs(lines.estimate_utm_crs())
+    lines["chainage_start_m"] = lines["chainage_start_m"] + _TURN_M
+    lines.geometry = metric.geometry.apply(
+        lambda line: substring(line, _TURN_M, line.length - _TURN_M)
+    ).to_crs(lines.crs)
+    with atomic_path(flown) as partial:
+        lines.to_file(partial, driver="GeoJSON")
+    launch = lines.geometry.iloc[0].coords[0]
+    return f"{launch[0]:.6f},{launch[1]:.6f}"
 
 
 def _run(*order: str) -> int:
