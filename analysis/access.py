@@ -16,6 +16,9 @@ from corridor import Side
 from corridor.findings import FencePiece, FenceState, Finding, FindingKind
 from corridor.values import FloatArray
 
+ALONG_FENCE = "along the fence, within reach of its posts"
+"""The reason of a line that is the fence itself: a path that ends on it ends at the fence."""
+
 
 @dataclass(frozen=True)
 class AccessConfig:
@@ -155,7 +158,7 @@ def _free_ends(path: Footpath, number: int, paths: Sequence[Footpath]) -> list[F
         end = shapely.line_interpolate_point(path.centreline, at)
         joined = any(
             other != number
-            and paths[other].path_class is not PathClass.OTHER_LINEAR
+            and paths[other].reason != ALONG_FENCE
             and shapely.dwithin(paths[other].centreline, end, 0.5)
             for other in range(len(paths))
         )

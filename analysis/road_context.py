@@ -15,7 +15,7 @@ import numpy.typing as npt
 import shapely
 from shapely.ops import substring
 
-from analysis.access import AccessConfig
+from analysis.access import ALONG_FENCE, AccessConfig
 from analysis.fence_work import FenceResult
 from analysis.footpaths import Footpath, PathClass
 from analysis.results import FenceLine
@@ -26,11 +26,11 @@ from corridor.values import FloatArray
 BoolArray = npt.NDArray[np.bool_]
 
 ROADSIDE = "along the road, on its side of the fence"
-FENCE = "along the fence, within reach of its posts"
+FENCE = ALONG_FENCE
 STRAIGHT = "beside the fence, as straight as built"
 APART = "on the road, reaches no fence"
 
-_JUDGED = (PathClass.FOOTPATH, PathClass.PAVED_PATH)
+_JUDGED = (PathClass.FOOTPATH,)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RoadConfig:
         fence_m: a line this near a fence that is seen is the fence, its foot or its shadow.
         beside_m: as far beyond the fence as its ditch, its shadow and its maintenance strip lie.
         as_built_m: what is set out keeps its distance to the fence to a hand's breadth (root mean
-            square about a straight line); what is trodden wanders by more.
+            square about a straight line over `built_run_m`); what is trodden wanders by more.
         built_run_m: over less than this even a trodden path is straight.
         run_m: a stretch shorter than this, two bays of fence, does not tell what it follows.
         chord_m: a direction is that of a chord of this length, since lines are pixel work.
@@ -75,7 +75,7 @@ def with_road(
     was not seen, only what is further inward than the drawn line may be wrong.
 
     Args:
-        paths: of all classes; footpaths and paved paths are judged. Wheel tracks are the road's own.
+        paths: of all classes; those of class `footpath` are judged.
         lines: the fences as found.
         fences: their states, one for each of `lines`.
         config: what runs with the road.
@@ -247,9 +247,16 @@ def _as_built(beside: _Beside, start: int, end: int, config: RoadConfig) -> bool
     chainage_m, out_m = beside.chainage_m[start:end], beside.out_m[start:end]
     if np.ptp(chainage_m) < config.built_run_m:
         return False
-    design = np.column_stack([chainage_m - chainage_m.mean(), np.ones(len(out_m))])
-    rest = out_m - design @ np.linalg.lstsq(design, out_m, rcond=None)[0]
-    return bool(np.sqrt(np.mean(rest**2)) <= config.as_built_m)
+    # By stretches, for a ditch drifts from the fence over a hundred metres, and is no path for it.
+    count = len(out_m)
+    size = min(count, int(np.ceil(config.built_run_m / np.ptp(chainage_m) * count)))
+    spreads = []
+    for first in range(0, count - size + 1, max(1, size // 2)):
+        x, y = chainage_m[first : first + size], out_m[first : first + size]
+        design = np.column_stack([x - x.mean(), np.ones(size)])
+        rest = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+        spreads.append(float(np.sqrt(np.mean(rest**2))))
+    return float(np.median(spreads)) <= config.as_built_m
 
 
 def _without_apart(
