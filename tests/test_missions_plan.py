@@ -123,7 +123,7 @@ def test_a_plan_holds_everything_it_promises(tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "plan").iterdir()}
     assert names == {
         "plan.json", "plan.gpkg", "plan.kml", "briefing.html", "S01.waypoints", "S01.plan",
-        "S01.param",
+        "S01.param", "S01.kmz",
     }  # fmt: skip
     document = json.loads((tmp_path / "plan" / "plan.json").read_text())
     assert document["targets"]["nadir"]["height_m"] == 45.0
