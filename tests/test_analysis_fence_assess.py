@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import geopandas
 import numpy as np
 import pytest
@@ -24,9 +25,11 @@ def ground(rows: int, columns: int, seed: int) -> np.ndarray:
     """Grass-like clutter at several scales."""
     rng = np.random.default_rng(seed)
     light = np.zeros((rows, columns))
-    for size, strength in ((1, 9.0), (4, 8.0), (16, 7.0), (64, 8.0)):
-        coarse = rng.normal(0, strength, (-(-rows // size), -(-columns // size)))
-        light += np.kron(coarse, np.ones((size, size)))[:rows, :columns]
+    for size, strength in ((0, 6.0), (2, 6.0), (8, 6.0), (40, 7.0)):
+        noise = rng.normal(0, 1, (rows, columns))
+        if size:
+            noise = cv2.GaussianBlur(noise, (0, 0), size)
+        light += strength * noise / noise.std()
     return np.stack([95 + light, 110 + light, 70 + light], axis=2)
 
 

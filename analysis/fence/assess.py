@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
+from scipy.special import expit
 
 from analysis.fence import decode
 from analysis.fence.decode import CELL_LENGTH_M, COLLAPSED, GAP, INTACT, OBSCURED
@@ -25,8 +28,16 @@ _COARSEST_GSD_M = 0.08
 _LEAST_LINE = 0.25
 """Probability of the line, over some 16 m, below which nothing is said of the fence."""
 _AROUND_LINE = 81
+_LINE_FOR_STATES = (0.4, 0.8)
+_AROUND_STATE = 11
+"""Probability of the line over 2 m at which the states begin to count, and count in full."""
+_LINE_FOR_BREACH = 0.5
 _END_M = 1.5
 _TALL_M = 1.0
+_LEAST_BROKEN = 0.45
+"""Mean probability of being broken below which a stretch is doubtful; from scenes 901 to 906."""
+_SURE_SLOPE, _SURE_MIDDLE = 8.0, 0.4
+"""From that mean to how often such a breach is one; from the same scenes."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +148,12 @@ def assess(
     xy = centre.xy[column] + offset_m[:, None] * centre.normal[column]
     if dsm is not None:
         _cover_by_height(state, dsm, ortho, xy, centre.normal[column])
-    sequence, posterior = decode.smooth_states(state, _trust(imaged))
+    sequence, _ = decode.smooth_states(state, _trust(imaged, found.line))
     told = _running_mean(np.where(imaged, found.line, np.nan), _AROUND_LINE) >= _LEAST_LINE
     chainage = np.append(centre.chainage_m[column], centre.chainage_m[-1])
     chainage[0], chainage[-1] = track.chainage_m[0], track.chainage_m[-1]
-    spans, broken = _spans(chainage, sequence, posterior, state, found.line, imaged, told)
+    doubtful = _doubtful(sequence, state, found.line, imaged)
+    spans, broken = _spans(chainage, sequence, state, found.line, (imaged, told, doubtful))
     known = imaged & told
     vertices = np.unique(np.append(np.arange(0, cells, 3), cells - 1))
     points = np.where(known[vertices, None], xy[vertices], track.at(chainage[vertices]))
@@ -196,9 +208,15 @@ def _widened(strip: Strip, columns: int) -> Strip:
     )
 
 
-def _trust(imaged: npt.NDArray[np.bool_]) -> FloatArray:
-    """Nothing is believed of what was not imaged, little of the first and last metre and a half."""
-    trust = imaged.astype(np.float64)
+def _trust(imaged: npt.NDArray[np.bool_], line: FloatArray) -> FloatArray:
+    """How much a cell's states count.
+
+    Nothing where nothing was imaged, little in the first and last metre and a half, and the less
+    the less the line is told from its surroundings: beside the fence there is always a gap.
+    """
+    low, high = _LINE_FOR_STATES
+    near = _running_mean(line, _AROUND_STATE)
+    trust = np.asarray(imaged * np.clip((near - low) / (high - low), 0.0, 1.0), dtype=np.float64)
     ends = round(_END_M / CELL_LENGTH_M)
     edge = np.flatnonzero(np.diff(np.concatenate([[0], imaged.astype(int), [0]])))
     for at in edge:
@@ -247,60 +265,77 @@ _STATE = {
 }
 
 
-def _spans(
-    chainage: FloatArray,
+def _doubtful(
     sequence: npt.NDArray[np.int64],
-    posterior: FloatArray,
     state: FloatArray,
     line: FloatArray,
     imaged: npt.NDArray[np.bool_],
-    told: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.bool_]:
+    """Cells of stretches that may be broken or not, and of breaches cut by the picture's edge."""
+    out = np.zeros(len(sequence), dtype=np.bool_)
+    ends = round(_END_M / CELL_LENGTH_M)
+    near_end = ndimage.binary_dilation(np.concatenate([[True], ~imaged, [True]]), iterations=ends)[
+        1:-1
+    ]
+    broken = np.isin(sequence, (GAP, COLLAPSED))
+    chance = state[:, GAP] + state[:, COLLAPSED]
+    labels, count = ndimage.label(broken)
+    for number, part in enumerate(ndimage.find_objects(labels, count), 1):
+        cells = part[0]
+        cut = near_end[cells].any() and cells.stop - cells.start < 4 * ends
+        lost = line[cells].mean() < _LINE_FOR_BREACH
+        if chance[cells].mean() < _LEAST_BROKEN or lost or cut:
+            out[cells] |= labels[cells] == number
+    return out
+
+
+def _spans(
+    chainage: FloatArray,
+    sequence: npt.NDArray[np.int64],
+    state: FloatArray,
+    line: FloatArray,
+    known: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], npt.NDArray[np.bool_]],
 ) -> tuple[list[Span], list[Broken]]:
-    """Runs of equal states as spans, breaches as findings."""
+    """Runs of equal states as spans, breaches as findings.
+
+    Args:
+        chainage: (N + 1,) of the cells' edges.
+        sequence: (N,) most likely states.
+        state: (N, 4) each cell's own probabilities.
+        line: (N,) probability of the line.
+        known: (N,) imaged, told from its surroundings, doubtful.
+    """
+    imaged, told, doubtful = known
     kind = np.array([_STATE[int(s)] for s in sequence], dtype=object)
-    kind[~told] = FenceState.UNSEEN
-    kind[~imaged] = FenceState.UNSEEN
-    why = np.where(imaged, "the fence is not told from its surroundings", "not imaged")
+    why = np.full(len(kind), "", dtype=object)
+    for cells, reason in (
+        (doubtful, "doubtful: may be broken"),
+        (~told, "the fence is not told from its surroundings"),
+        (~imaged, "not imaged"),
+    ):
+        kind[cells], why[cells] = FenceState.UNSEEN, reason
+    changes = (kind[1:] != kind[:-1]) | (why[1:] != why[:-1])
+    cuts = [0, *(np.flatnonzero(changes) + 1).tolist(), len(kind)]
     spans: list[Span] = []
     broken: list[Broken] = []
-    cuts = [0]
-    for cell in range(1, len(kind)):
-        if kind[cell] != kind[cell - 1] or (
-            kind[cell] is FenceState.UNSEEN and why[cell] != why[cell - 1]
-        ):
-            cuts.append(cell)
-    for first, last in zip(cuts, [*cuts[1:], len(kind)], strict=True):
-        part = slice(first, last)
+    for first, last in pairwise(cuts):
         start_m, end_m = float(chainage[first]), float(chainage[last])
         if end_m <= start_m:  # a last cell that is a single column, the line's end
             continue
-        here = kind[first]
-        gap = float(posterior[part, GAP].mean())
-        collapsed = float(posterior[part, COLLAPSED].mean())
+        intact, gap, collapsed, obscured = state[first:last].mean(axis=0).tolist()
+        here, reason = kind[first], str(why[first])
+        confidence = 1.0
         if here is FenceState.INTACT:
-            confidence, reason = float(posterior[part, INTACT].mean()), ""
+            confidence = intact
         elif here is FenceState.OBSCURED:
-            confidence = float(posterior[part, OBSCURED].mean())
-            reason = "not visible: hidden or broken"
-        elif here is FenceState.UNSEEN:
-            confidence, reason = 1.0, str(why[first])
-        else:
-            confidence = gap + collapsed
-            reason = "fence lies down" if collapsed > gap else "no fence to be seen"
-            broken.append(
-                Broken(
-                    start_m,
-                    end_m,
-                    BreachType.COLLAPSED if collapsed > gap else BreachType.GAP,
-                    confidence,
-                    {
-                        "gap": gap,
-                        "collapsed": collapsed,
-                        "line": float(line[part].mean()),
-                        "contrast": float(1.0 - state[part, INTACT].mean()),
-                    },
-                )
-            )
+            confidence, reason = obscured, "not visible: hidden or broken"
+        elif here is FenceState.BREACH:
+            confidence = float(expit(_SURE_SLOPE * (gap + collapsed - _SURE_MIDDLE)))
+            lies = collapsed > gap
+            reason = "fence lies down" if lies else "no fence to be seen"
+            cues = {"gap": gap, "collapsed": collapsed, "line": float(line[first:last].mean())}
+            breach_type = BreachType.COLLAPSED if lies else BreachType.GAP
+            broken.append(Broken(start_m, end_m, breach_type, confidence, cues))
         spans.append(Span(start_m, end_m, here, confidence, reason))
     return spans, broken
 

@@ -20,8 +20,10 @@ _TRAINING_WEIGHT = np.array([1.0, 2.0, 3.0, 1.5])
 _FLOOR = -9.0
 _BEND_COST = 1.2
 _AROUND = 2
-_SHARE = 0.35
-"""How much of a cell's log likelihood is news: neighbours share what they see of some 0.6 m."""
+_COMMON = np.array([0.86, 0.07, 0.025, 0.045])
+"""Share of the states' cells in training: what a cell's probability holds beside its evidence."""
+_PRIOR_TAKEN_OFF = 0.6
+"""How much of that is taken off again before the sequence model adds its own expectation."""
 _MEAN_LENGTH_M = np.array([150.0, 3.0, 4.0, 6.0])
 """Of a stretch in each state, for the sequence model; a panel is 2 to 3 m, a crown 3 to 10 m."""
 _ENTRY = np.array([0.0, 0.45, 0.15, 0.4])
@@ -91,7 +93,7 @@ def smooth_states(state: Floats, trust: Floats) -> tuple[npt.NDArray[np.int64], 
             if third != other:
                 move[other, third] = 0.1 * leave[other]
     np.fill_diagonal(move, 1.0 - leave)
-    evidence = _SHARE * trust[:, None] * np.log(np.clip(state, 1e-4, 1.0))
+    evidence = trust[:, None] * np.log(np.clip(state, 1e-4, 1.0) / _COMMON**_PRIOR_TAKEN_OFF)
     sequence = _viterbi(evidence, np.log(np.maximum(move, 1e-12)))
     posterior = _posterior(np.exp(evidence - evidence.max(axis=1, keepdims=True)), move)
     return sequence, posterior

@@ -147,10 +147,12 @@ def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.
     state = np.asarray(sample.state[along], dtype=np.int64)
     row = (ROWS / 2 - wander / ACROSS_M - 0.5).astype(np.float32)
     if not sample.fenced:
-        if valid.mean() > 0.9 and rng.uniform() < 0.95:
+        if valid.mean() > 0.9 and rng.uniform() < 0.8:
             rgb, row, state = paint_fence(rgb, rng)
         else:
+            # Ground without a fence is a gap from end to end, wherever one looks.
             row = np.full(_CROP, np.nan, np.float32)
+            state = np.where(valid[ROWS // 4 : -ROWS // 4].all(axis=0), 1, IGNORE)
     if rng.uniform() < 0.5:
         rgb, valid, row = rgb[::-1], valid[::-1], ROWS - 1 - row
     if rng.uniform() < 0.5:
@@ -308,7 +310,9 @@ def loss_of(out: torch.Tensor, row: torch.Tensor, state: torch.Tensor) -> tuple[
     weight = there.float()
     line_loss = (-(target * line).sum(dim=1) * weight).sum() / weight.sum().clamp_min(1)
     jitter = torch.randint(-1, 2, row.shape)
-    at = (row.nan_to_num(0).round().long() + jitter).clamp(0, rows - 1)
+    anywhere = torch.randint(rows // 4, rows - rows // 4, (len(row), 1)).expand_as(row)
+    at = torch.where(there, row.nan_to_num(0).round().long() + jitter, anywhere)
+    at = at.clamp(0, rows - 1)
     states = out[:, 1:].gather(2, at[:, None, None, :].expand(-1, len(STATES), 1, -1))[:, :, 0]
     balance = torch.tensor([1.0, 2.0, 3.0, 1.5])
     state_loss = nn.functional.cross_entropy(states, state, weight=balance, ignore_index=IGNORE)
