@@ -30,7 +30,9 @@ import shapely.ops
 from affine import Affine
 from rasterio.windows import Window
 
+from analysis.fence.assess import answer, piece_count
 from analysis.fence_work import FenceResult, assess_part
+from analysis.raster import Orthophoto
 from corridor import Boundary, read_boundaries
 from corridor.findings import FenceState
 
@@ -164,7 +166,11 @@ def run(
         path = Path(folder) / "ortho.tif"
         save(changed, path)
         start_s = time.process_time()
-        result = assess_part((path,), 0, drawn, 0, None)
+        ortho = Orthophoto.open(path)
+        track = ortho.track(drawn, 0)
+        pieces = range(piece_count(track))
+        answers = [answer(ortho, track, drawn.offset_tolerance_m, piece) for piece in pieces]
+        result = assess_part(ortho, 0, drawn, 0, None, answers)
         tally.cpu_s += time.process_time() - start_s
     chainage = _chainage_on(shapely.LineString(drawn_xy), drawn)
     spans = [
