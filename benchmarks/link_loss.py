@@ -27,8 +27,8 @@ from missions.link.rules import differences
 from missions.link.transfer import Timing
 from missions.link.upload import upload_sortie, wire_lists
 
-SPEEDUP = 80.0
-TIMING = Timing().scaled(1.5 / SPEEDUP)
+SPEEDUP = 20.0
+TIMING = Timing().scaled(1.0 / SPEEDUP)
 
 
 def one(port: int, server: object, seed: int, loss: float, cut: int | None) -> str:
@@ -45,6 +45,8 @@ def one(port: int, server: object, seed: int, loss: float, cut: int | None) -> s
                 )
         except LinkError:
             return "no vehicle found"
+        proxy.drain()
+    time.sleep(0.02)
     stores = {kind: protocol.store for kind, protocol in vehicle.protocols.items()}
     sent = wire_lists(sortie)
     equal = all(not differences(sent[k], stores[k].items, k) for k in sent)

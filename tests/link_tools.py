@@ -168,6 +168,7 @@ class LossyProxy:
         self._left = cut_after
         self.lost = 0
         self.mended = threading.Event()
+        self._port = port
         self._vehicle = socket.create_connection(("127.0.0.1", port))
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind(("127.0.0.1", 0))
@@ -184,6 +185,12 @@ class LossyProxy:
         self._thread.join(5)
         self._vehicle.close()
         self._udp.close()
+
+    def drain(self) -> None:
+        """Waits until the last late frame has been delivered."""
+        end = time.monotonic() + 10.0
+        while self._waiting and time.monotonic() < end:
+            time.sleep(0.005)
 
     def __enter__(self) -> LossyProxy:
         return self
@@ -202,9 +209,7 @@ class LossyProxy:
                 data, self._peer = self._udp.recvfrom(65536)
                 self._pass_on(self._cut(data), True)
             if self._vehicle in ready:
-                data = self._vehicle.recv(65536)
-                if not data:
-                    return
+                data = self._hear()
                 for frame in self._splitter.frames(data):
                     if self._left is None or self._left > 0 or self.mended.is_set():
                         self._pass_on(frame, False)
@@ -212,6 +217,20 @@ class LossyProxy:
             for entry in sorted(e for e in self._waiting if e[0] <= now):
                 self._waiting.remove(entry)
                 self._deliver(entry[3], entry[2])
+
+    def _hear(self) -> bytes:
+        with contextlib.suppress(OSError):
+            data = self._vehicle.recv(65536)
+            if data:
+                return data
+        # The vehicle reboots: its port closes, and opens again.
+        self._vehicle.close()
+        while not self._stop:
+            with contextlib.suppress(OSError):
+                self._vehicle = socket.create_connection(("127.0.0.1", self._port))
+                break
+            time.sleep(0.02)
+        return b""
 
     def _cut(self, data: bytes) -> bytes:
         """The part of the station's bytes that still gets through before the cut."""

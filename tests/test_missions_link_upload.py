@@ -101,7 +101,7 @@ def test_a_cut_in_the_middle_is_reported(vehicle: tuple[Server, int], cut_after:
         link.wait_for_vehicle()
         assert upload_sortie(link, small_sortie(8), timing=TIMING).verified
     sortie = small_sortie(5)
-    quick = replace(TIMING, tries=3)
+    quick = replace(TIMING, patience_s=TIMING.patience_s / 3.0)
     proxy = LossyProxy(port, cut_after=cut_after, seed=3)
     with proxy, open_link(proxy.address) as link:
         link.keep_alive()

@@ -118,6 +118,12 @@ def test_a_wrong_sequence_is_said_and_does_not_end_the_upload(bench: Bench) -> N
     assert [m.seq for m in item(bench, 0)] == [1]
 
 
+def test_an_item_outside_an_upload_is_an_error(bench: Bench) -> None:
+    full(bench, 3)
+    assert ack(item(bench, 2)) == ERROR
+    assert count_on_board(bench) == 3
+
+
 def test_limits_of_the_mission(bench: Bench) -> None:
     assert ack(begin(bench, 651)) == NO_SPACE
     assert "Only 650 items are supported" in bench.texts()
@@ -129,7 +135,8 @@ def polygon(bench: Bench, vertices: int, said: int | None = None) -> int:
     answers = begin(bench, vertices, 1)
     for seq in range(vertices):
         answers += item(bench, seq, 5001, 0, 1, p1=float(vertices if said is None else said), z=0.0)
-    return ack(answers)
+    # Items after a refusal are answered with ERROR, as ArduPilot does.
+    return next(m.type for m in answers if m.get_type() == "MISSION_ACK")
 
 
 @pytest.mark.parametrize(

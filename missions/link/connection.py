@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +18,7 @@ from corridor import InputError, VehicleError
 STATION_SYSTEM = 255
 """The system number that ArduPilot takes for its ground station by default (MAV_GCS_SYSID)."""
 _HEARTBEAT_S = 1.0
+_CONNECT_S = 8.0
 _NOT_VEHICLES = frozenset({5, 6, 18, 26, 27, 30})  # antenna trackers, stations, gimbals, ADS-B, …
 
 
@@ -35,11 +38,20 @@ class Link:
         observers: called with each message.
         texts: every STATUSTEXT of the vehicle.
         quiet: send no heartbeat (to try what the vehicle does without one).
+        broken: the connection itself has ended; `reopen` may bring it back.
+        heard_s: when the vehicle was last heard, on the monotonic clock.
+        wrongly_signed: frames refused because of their signature, or for want of one.
     """
 
-    def __init__(self, connection: Any, address: str) -> None:
+    def __init__(
+        self, connection: Any, address: str, open_again: Callable[[], Any] | None = None
+    ) -> None:
         self._connection = connection
+        self._open_again = open_again
         self.address = address
+        self.broken = False
+        self.heard_s = -math.inf
+        self.wrongly_signed = 0
         self.system = 0
         self.component = 1
         self.heartbeat: Any = None
@@ -61,6 +73,29 @@ class Link:
             self._log.close()
             self._log = None
         self._connection.close()
+
+    def reopen(self, timeout_s: float) -> None:
+        """Opens a connection that has ended once more and waits for the vehicle's heartbeat.
+
+        Raises:
+            LinkError: if it does not come back in time.
+        """
+        end = time.monotonic() + timeout_s
+        while self.broken and self._open_again is not None:
+            try:
+                connection = self._open_again()
+            except (OSError, ValueError) as error:
+                if time.monotonic() > end:
+                    raise LinkError(f"{self.address}: gone, and not back ({error})") from error
+                time.sleep(min(0.5, timeout_s / 8.0))
+                continue
+            with contextlib.suppress(OSError, AttributeError):
+                self._connection.close()
+            self._connection = connection
+            self.broken = False
+        if self.broken:
+            raise LinkError(f"{self.address}: the connection has ended")
+        self.wait_for_vehicle(max(end - time.monotonic(), timeout_s / 2.0))
 
     @property
     def mav(self) -> Any:
@@ -93,20 +128,27 @@ class Link:
                     self._connection.select(min(left, 0.05))
                     message = self._connection.recv_msg()
             except (OSError, ConnectionError, EOFError) as error:
-                raise LinkError(f"{self.address}: the connection broke ({error})") from error
+                raise self._broke(error) from error
             except (struct.error, ValueError, IndexError, UnicodeError, dialect.MAVError):
                 message = None  # bytes that only look like a frame
             if message is not None and message.get_type() != "BAD_DATA":
                 self._note(message)
                 return message
+            if message is not None and "signature" in str(getattr(message, "reason", "")):
+                self.wrongly_signed += 1
             if left <= 0:
                 return None
+
+    def _broke(self, error: Exception) -> LinkError:
+        self.broken = True
+        return LinkError(f"{self.address}: the connection broke ({error})")
 
     def _note(self, message: Any) -> None:
         if self._log is not None:
             stamp = struct.pack(">Q", int(time.time() * 1e6))
             self._log.write(stamp + message.get_msgbuf())
         if message.get_srcSystem() == self.system:
+            self.heard_s = time.monotonic()
             if message.get_type() == "HEARTBEAT" and message.get_srcComponent() == self.component:
                 self.heartbeat = message
             elif message.get_type() == "STATUSTEXT":
@@ -150,7 +192,12 @@ class Link:
                 self._connection.target_component = self.component
                 self.heartbeat = message
                 return message
-        raise LinkError(f"{self.address}: no vehicle's heartbeat within {timeout_s:.0f} s")
+        hint = ""
+        if self.wrongly_signed:
+            hint = (
+                f"; {self.wrongly_signed} frames were heard that are not signed with the key given"
+            )
+        raise LinkError(f"{self.address}: no vehicle's heartbeat within {timeout_s:.0f} s{hint}")
 
     @staticmethod
     def _is_vehicle(message: Any) -> bool:
@@ -180,7 +227,7 @@ class Link:
         try:
             getattr(self._connection.mav, f"{name}_send")(*fields)
         except (OSError, ConnectionError) as error:
-            raise LinkError(f"{self.address}: the connection broke ({error})") from error
+            raise self._broke(error) from error
 
     def command(self, number: int, *params: float, timeout_s: float = 3.0, tries: int = 3) -> int:
         """Sends COMMAND_LONG and gives the result of its acknowledgement (MAV_RESULT).
@@ -237,7 +284,8 @@ def open_link(
             )
         baud, address = int(rate), device
     key = _read_key(signing_key) if signing_key is not None else None
-    try:
+
+    def connect() -> Any:
         connection = mavutil.mavlink_connection(
             address,
             baud=baud,
@@ -245,15 +293,31 @@ def open_link(
             source_component=190,
             dialect="ardupilotmega",
             autoreconnect=False,
-            retries=10,
+            retries=1,
         )
-    except (OSError, ValueError) as error:
-        raise LinkError(f"{address}: cannot be opened ({error})") from error
-    # Fence and rally points exist in MAVLink 2 only.
-    connection.mav = _second_version(connection)
-    if key is not None:
-        connection.setup_signing(key, sign_outgoing=True)
-    return Link(connection, address)
+        # pymavlink prints to the standard output when a TCP connection ends, and goes on.
+        connection.handle_eof = connection.handle_disconnect = _ended
+        # Fence and rally points exist in MAVLink 2 only.
+        connection.mav = _second_version(connection)
+        if key is not None:
+            connection.setup_signing(key, sign_outgoing=True)
+        return connection
+
+    end = time.monotonic() + _CONNECT_S
+    while True:
+        try:
+            return Link(connect(), address, connect)
+        except ConnectionRefusedError as error:
+            # A vehicle that is just starting is not listening yet.
+            if time.monotonic() > end:
+                raise LinkError(f"{address}: cannot be opened ({error})") from error
+            time.sleep(0.5)
+        except (OSError, ValueError) as error:
+            raise LinkError(f"{address}: cannot be opened ({error})") from error
+
+
+def _ended() -> None:
+    raise ConnectionResetError("the other side closed it")
 
 
 def _second_version(connection: Any) -> Any:

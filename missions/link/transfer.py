@@ -15,7 +15,7 @@ from corridor import Progress, silent
 from missions.link.connection import Link, LinkError
 from missions.link.rules import TYPE_NAMES, WireItem, single
 
-ACCEPTED, NO_SPACE, INVALID_SEQUENCE, DENIED, CANCELLED = 0, 4, 13, 14, 15
+ACCEPTED, ERROR, NO_SPACE, INVALID_SEQUENCE, DENIED, CANCELLED = 0, 1, 4, 13, 14, 15
 RESULTS = {
     0: "accepted",
     1: "error",
@@ -44,15 +44,22 @@ class TransferError(LinkError):
         operation: `upload`, `download` or `clear`.
         reason: what happened, with what the vehicle said about it.
         result: the vehicle's MAV_MISSION_RESULT, or None if it said nothing.
+        may_pass: the link may be to blame, so that another try is worth while.
     """
 
     def __init__(
-        self, mission_type: int, operation: str, reason: str, result: int | None = None
+        self,
+        mission_type: int,
+        operation: str,
+        reason: str,
+        result: int | None = None,
+        may_pass: bool = False,
     ) -> None:
         self.mission_type = mission_type
         self.operation = operation
         self.reason = reason
         self.result = result
+        self.may_pass = may_pass
         super().__init__(f"{operation} of the {TYPE_NAMES[mission_type]}: {reason}")
 
 
@@ -60,19 +67,27 @@ class TransferError(LinkError):
 class Timing:
     """How long to wait and how often to ask again.
 
+    The first waits are those that ground stations use. What is not answered is asked again for
+    `patience_s`, longer than the 8 s after which ArduPilot gives a silent station up: with 30 % of
+    the frames lost each way one exchange in two fails, so five repetitions fail once in thirty.
+
     Attributes:
         answer_s: for the answer to a COUNT, a LIST or a CLEAR.
-        item_s: for the answer to an item or to a request for one; doubled with each repetition.
-        longest_s: up to which it is doubled.
-        tries: how often something is sent before the transfer is given up.
+        item_s: for the answer to an item or to a request for one; grows with each repetition.
+        longest_s: up to which it grows.
+        patience_s: without progress, until one transfer is given up.
+        attempts: how often a list is cleared and sent anew after a transfer that was given up.
         denied_s: how long a refusal because of another upload is borne.
+        settle_s: how late a frame may arrive; a doubled CLEAR must not empty what was verified.
     """
 
     answer_s: float = 1.5
     item_s: float = 0.25
-    longest_s: float = 4.0
-    tries: int = 7
+    longest_s: float = 1.5
+    patience_s: float = 12.0
+    attempts: int = 3
     denied_s: float = 12.0
+    settle_s: float = 2.5
 
     def scaled(self, factor: float) -> Timing:
         """All times multiplied, for a vehicle whose clock runs faster."""
@@ -80,16 +95,41 @@ class Timing:
             self.answer_s * factor,
             self.item_s * factor,
             self.longest_s * factor,
-            self.tries,
+            self.patience_s * factor,
+            self.attempts,
             self.denied_s * factor,
+            self.settle_s * factor,
         )
+
+
+class _Patience:
+    """When to ask again, and when to stop asking."""
+
+    def __init__(self, first_s: float, timing: Timing) -> None:
+        self._timing = timing
+        self.restart(first_s)
+
+    def restart(self, first_s: float) -> None:
+        """There was progress."""
+        self.wait_s = first_s
+        self._until_s = time.monotonic() + self._timing.patience_s
+
+    def wait_longer(self) -> None:
+        """Nothing came within `wait_s`."""
+        self.wait_s = min(self.wait_s * 1.5, max(self._timing.longest_s, self._timing.answer_s))
+
+    @property
+    def over(self) -> bool:
+        """Whether to stop asking."""
+        return time.monotonic() >= self._until_s
 
 
 def _is(mission_type: int, message: Any) -> bool:
     return bool(getattr(message, "mission_type", 0) == mission_type)
 
 
-def _said_since(link: Link, mark: int) -> str:
+def said_since(link: Link, mark: int) -> str:
+    """The vehicle's last texts after its first `mark`, in brackets; empty if there are none."""
     texts = list(dict.fromkeys(link.texts[mark:]))
     return f" ({'; '.join(texts[-3:])})" if texts else ""
 
@@ -112,67 +152,78 @@ def upload_items(
     """
     timing = timing or Timing()
     mark = len(link.texts)
-    tries = 0
-    wait_s = timing.answer_s
+    patience = _Patience(timing.answer_s, timing)
+    last = len(items) - 1
     highest = -1  # the highest item the vehicle has asked for
     sent = -1  # the item that was sent last
     denied_until = time.monotonic() + timing.denied_s
-    link.send("mission_count", link.system, link.component, len(items), mission_type)
+
+    def failed(reason: str, result: int | None = None, may_pass: bool = False) -> TransferError:
+        said = said_since(link, mark)
+        return TransferError(mission_type, "upload", reason + said, result, may_pass)
+
+    def offer() -> None:
+        link.send("mission_count", link.system, link.component, len(items), mission_type)
+
+    offer()
     while True:
         message = link.wait_for(
             ("MISSION_REQUEST_INT", "MISSION_REQUEST", "MISSION_ACK"),
-            wait_s,
+            patience.wait_s,
             lambda m: _is(mission_type, m),
         )
+        if patience.over:
+            if highest == last and sent == last:
+                return False
+            raise failed(f"no progress after item {highest + 1} of {len(items)}", may_pass=True)
         if message is None:
-            tries += 1
-            if tries >= timing.tries:
-                if sent == len(items) - 1 and highest == len(items) - 1:
-                    return False
-                raise TransferError(
-                    mission_type,
-                    "upload",
-                    f"the vehicle fell silent after item {highest} of {len(items)}"
-                    + _said_since(link, mark),
-                )
-            wait_s = min(wait_s * 2.0, timing.longest_s)
+            patience.wait_longer()
             if sent < 0:
-                link.send("mission_count", link.system, link.component, len(items), mission_type)
+                offer()
             else:
                 _send_item(link, items[sent], sent, mission_type)
             continue
-        if message.get_type() == "MISSION_ACK":
-            result = int(message.type)
-            if result == ACCEPTED and (highest == len(items) - 1 or not items):
-                return True
-            if result in (ACCEPTED, INVALID_SEQUENCE):
-                continue  # of an earlier message; the vehicle goes on asking
-            if result == DENIED and time.monotonic() < denied_until and highest < 0:
-                _pause(link, timing.answer_s)
-                link.send("mission_count", link.system, link.component, len(items), mission_type)
-                continue
-            _pause(link, timing.item_s)  # the text that explains it comes after
-            if result == NO_SPACE and time.monotonic() < denied_until and _is_booting(link, mark):
-                _pause(link, timing.answer_s)
-                link.send("mission_count", link.system, link.component, len(items), mission_type)
-                mark = len(link.texts)
-                continue
-            raise TransferError(
-                mission_type,
-                "upload",
-                f"{RESULTS.get(result, f'result {result}')} at item {max(sent, 0)}"
-                + _said_since(link, mark),
-                result,
+        if message.get_type() != "MISSION_ACK":
+            sequence = int(message.seq)
+            if sequence > last:
+                continue  # of somebody else's longer upload
+            if sequence > highest:
+                highest = sequence
+                patience.restart(timing.item_s)
+            sent = sequence
+            progress(
+                sequence, len(items), f"{TYPE_NAMES[mission_type]}: {sequence} of {len(items)}"
             )
-        sequence = int(message.seq)
-        if sequence >= len(items):
-            continue  # of somebody else's longer upload
-        highest = max(highest, sequence)
-        sent = sequence
-        tries = 0
-        wait_s = timing.item_s
-        progress(sequence, len(items), f"{TYPE_NAMES[mission_type]}: {sequence} of {len(items)}")
-        _send_item(link, items[sequence], sequence, mission_type)
+            _send_item(link, items[sequence], sequence, mission_type)
+            continue
+        result = int(message.type)
+        if result == ACCEPTED and (highest == last or not items):
+            return True
+        if result in (ACCEPTED, INVALID_SEQUENCE) or (highest < 0 and result == CANCELLED):
+            continue  # of an earlier message; the vehicle goes on asking
+        if result == DENIED and time.monotonic() < denied_until and highest < 0:
+            _pause(link, timing.answer_s)
+            patience.restart(timing.answer_s)
+            offer()
+            continue
+        _pause(link, timing.item_s)  # the text that explains it comes after
+        if result == NO_SPACE and time.monotonic() < denied_until and _is_booting(link, mark):
+            _pause(link, timing.answer_s)
+            patience.restart(timing.answer_s)
+            offer()
+            mark = len(link.texts)
+            continue
+        if result == ERROR and sent == last:
+            # ArduPilot answers so to an item that comes after the transfer has ended: the last
+            # item sent once more because its acknowledgement was lost. Reading back will tell.
+            return False
+        if result == ERROR and highest < 0:
+            continue  # likewise, of an earlier transfer
+        raise failed(
+            f"{RESULTS.get(result, f'result {result}')} at item {max(sent, 0)}",
+            result,
+            may_pass=result in (ERROR, CANCELLED),
+        )
 
 
 def _is_booting(link: Link, mark: int) -> bool:
@@ -207,26 +258,40 @@ def _send_item(link: Link, item: WireItem, sequence: int, mission_type: int) -> 
     )
 
 
-def _count(link: Link, mission_type: int, timing: Timing) -> int:
-    wait_s = timing.answer_s
+def count_items(link: Link, mission_type: int, timing: Timing | None = None) -> int:
+    """How many items the vehicle says a list has.
+
+    Raises:
+        TransferError: if it does not say, or another station's upload does not end.
+    """
+    timing = timing or Timing()
+    patience = _Patience(timing.answer_s, timing)
     denied_until = time.monotonic() + timing.denied_s
-    tries = 0
-    while tries < timing.tries:
+    refused: int | None = None
+    while not patience.over:
         link.send("mission_request_list", link.system, link.component, mission_type)
-        message = link.wait_for(
-            ("MISSION_COUNT", "MISSION_ACK"), wait_s, lambda m: _is(mission_type, m)
-        )
-        if message is None:
-            tries += 1
-            wait_s = min(wait_s * 1.5, timing.longest_s)
-        elif message.get_type() == "MISSION_COUNT":
-            return int(message.count)
-        elif int(message.type) == DENIED:
-            if time.monotonic() > denied_until:
-                raise TransferError(mission_type, "download", RESULTS[DENIED], DENIED)
-            _pause(link, timing.answer_s)
-        # any other ACK is a late one of an earlier transfer
-    raise TransferError(mission_type, "download", "the vehicle did not say how many items it has")
+        end = time.monotonic() + patience.wait_s
+        while (left := end - time.monotonic()) > 0:
+            message = link.wait_for(
+                ("MISSION_COUNT", "MISSION_ACK"), left, lambda m: _is(mission_type, m)
+            )
+            if message is None:
+                patience.wait_longer()
+                break
+            if message.get_type() == "MISSION_COUNT":
+                return int(message.count)
+            refused = int(message.type)
+            if refused == DENIED:
+                if time.monotonic() > denied_until:
+                    raise TransferError(mission_type, "download", RESULTS[DENIED], DENIED)
+                _pause(link, timing.answer_s)
+                patience.restart(timing.answer_s)
+                break
+            # any other ACK is a late one of an earlier transfer, or the vehicle has no such list
+    reason = "the vehicle did not say how many items it has"
+    if refused is not None:
+        reason += f" ({RESULTS.get(refused, f'result {refused}')})"
+    raise TransferError(mission_type, "download", reason, refused, may_pass=True)
 
 
 def download_items(
@@ -241,26 +306,30 @@ def download_items(
         TransferError: if it broke off, or the list changed meanwhile.
     """
     timing = timing or Timing()
-    count = _count(link, mission_type, timing)
+    count = count_items(link, mission_type, timing)
     items = []
     for sequence in range(count):
         items.append(_item(link, sequence, mission_type, timing))
         progress(sequence + 1, count, f"{TYPE_NAMES[mission_type]}: {sequence + 1} of {count}")
     link.send("mission_ack", link.system, link.component, ACCEPTED, mission_type)
-    again = _count(link, mission_type, timing)
+    again = count_items(link, mission_type, timing)
     if again != count:
         raise TransferError(
-            mission_type, "download", f"the list changed meanwhile: {count} items, then {again}"
+            mission_type,
+            "download",
+            f"the list changed meanwhile: {count} items, then {again}",
+            may_pass=True,
         )
     return items
 
 
 def _item(link: Link, sequence: int, mission_type: int, timing: Timing) -> WireItem:
-    wait_s = timing.item_s
-    tries = 0
-    while tries < timing.tries:
+    patience = _Patience(timing.item_s, timing)
+    denied_until = time.monotonic() + timing.denied_s
+    while not patience.over:
         link.send("mission_request_int", link.system, link.component, sequence, mission_type)
-        end = time.monotonic() + wait_s
+        end = time.monotonic() + patience.wait_s
+        patience.wait_longer()
         while (left := end - time.monotonic()) > 0:
             message = link.wait_for(
                 ("MISSION_ITEM_INT", "MISSION_ACK"), left, lambda m: _is(mission_type, m)
@@ -280,10 +349,13 @@ def _item(link: Link, sequence: int, mission_type: int, timing: Timing) -> WireI
                     single(message.z),
                 )
             if message.get_type() == "MISSION_ACK" and int(message.type) == DENIED:
-                raise TransferError(mission_type, "download", RESULTS[DENIED], DENIED)
-        tries += 1
-        wait_s = min(wait_s * 2.0, timing.longest_s)
-    raise TransferError(mission_type, "download", f"item {sequence} did not arrive")
+                # A doubled COUNT of ours, or another station, has an upload open.
+                if time.monotonic() > denied_until:
+                    raise TransferError(mission_type, "download", RESULTS[DENIED], DENIED)
+                _pause(link, timing.answer_s)
+                patience.restart(timing.item_s)
+                break
+    raise TransferError(mission_type, "download", f"item {sequence} did not arrive", may_pass=True)
 
 
 def clear_items(link: Link, mission_type: int, timing: Timing | None = None) -> None:
@@ -294,20 +366,18 @@ def clear_items(link: Link, mission_type: int, timing: Timing | None = None) -> 
     """
     timing = timing or Timing()
     denied_until = time.monotonic() + timing.denied_s
-    tries = 0
-    wait_s = timing.answer_s
-    while tries < timing.tries:
+    patience = _Patience(timing.answer_s, timing)
+    while not patience.over:
         link.send("mission_clear_all", link.system, link.component, mission_type)
-        answer = link.wait_for("MISSION_ACK", wait_s, lambda m: _is(mission_type, m))
-        tries += 1
-        wait_s = min(wait_s * 1.5, timing.longest_s)
+        answer = link.wait_for("MISSION_ACK", patience.wait_s, lambda m: _is(mission_type, m))
+        patience.wait_longer()
         if answer is None:
             continue
         if int(answer.type) == DENIED and time.monotonic() < denied_until:
-            tries -= 1
             _pause(link, timing.answer_s)
+            patience.restart(timing.answer_s)
             continue
         # The acknowledgement may be a late one of something else: the count decides.
-        if _count(link, mission_type, timing) == 0:
+        if count_items(link, mission_type, timing) == 0:
             return
-    raise TransferError(mission_type, "clear", "the vehicle did not empty it")
+    raise TransferError(mission_type, "clear", "the vehicle did not empty it", may_pass=True)

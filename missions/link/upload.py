@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import struct
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +17,15 @@ from corridor.values import WGS84
 from missions.link.connection import Link, LinkError
 from missions.link.parameters import ParameterResult, apply_parameters
 from missions.link.rules import FENCE, MISSION, RALLY, TYPE_NAMES, Difference, WireItem, differences
-from missions.link.transfer import Timing, clear_items, download_items, upload_items
+from missions.link.transfer import (
+    Timing,
+    TransferError,
+    clear_items,
+    count_items,
+    download_items,
+    said_since,
+    upload_items,
+)
 from missions.mission import Sortie
 
 MUST_NOT_ARM = "THE AIRCRAFT MUST NOT BE ARMED"
@@ -36,7 +46,8 @@ class OnBoard:
     """What one of the three lists on the vehicle is known to be.
 
     Attributes:
-        state: `verified`, `empty`, `different`, `old`, `mixed` or `unknown`.
+        state: `verified`, `empty`, `different`, `old` (nothing was changed), `new` (whole, though
+            the upload failed), `cut short` (the beginning of the new one), `mixed` or `unknown`.
         count: number of items read, or None where it could not be read.
     """
 
@@ -244,34 +255,97 @@ def upload_sortie(
         address=link.address,
     )
     found: dict[int, OnBoard] = {}
+    mark = len(link.texts)
     try:
-        for kind in ORDER:
-            clear_items(link, kind, timing)
-            found[kind] = OnBoard("empty", 0)
-        for kind in ORDER:
-            if lists[kind]:
-                found[kind] = OnBoard("unknown", None)
-                upload_items(link, lists[kind], kind, timing, progress)
-        for kind in ORDER:
-            found[kind] = _read_back(link, kind, lists[kind], timing, progress)
-        if any(state.differences for state in found.values()):
-            differing = sum(len(state.differences) for state in found.values())
-            return _take_back(
-                link, base, found, f"{differing} differences after reading back", timing
-            )
+        differing = _load_and_compare(link, lists, found, timing, progress)
+        if differing:
+            reason = f"{differing} differences after reading back" + said_since(link, mark)
+            return _take_back(link, base, lists, found, reason, timing)
         parameters = tuple(apply_parameters(link, sortie.parameters, audit))
-    except LinkError as error:
-        return _take_back(link, base, found, str(error), timing)
+    except (LinkError, KeyboardInterrupt) as error:
+        reason = str(error) or "interrupted"
+        return _take_back(link, base, lists, found, reason, timing)
     message = f"{sortie.sortie_id} is on board and was read back equal"
     if not all(p.agrees for p in parameters):
         message += "; recommended parameters differ"
     return replace(base, verified=True, message=message, lists=found, parameters=parameters)
 
 
+Lists = Mapping[int, Sequence[WireItem]]
+
+
+def _load_and_compare(
+    link: Link, lists: Lists, found: dict[int, OnBoard], timing: Timing, progress: Progress
+) -> int:
+    """Clears, sends and reads back all lists; what is known of each goes into `found`.
+
+    Returns:
+        The number of differences that stayed.
+    """
+    for kind in ORDER:
+        clear_items(link, kind, timing)
+        found[kind] = OnBoard("empty", 0)
+    cleared_s = time.monotonic()
+    for kind in ORDER:
+        if lists[kind]:
+            found[kind] = OnBoard("unknown", None)
+            if _send_until_taken(link, kind, lists[kind], timing, progress) > 1:
+                cleared_s = time.monotonic()
+    for kind in ORDER:
+        found[kind] = _read_back(link, kind, lists[kind], timing, progress)
+    for kind in [kind for kind in ORDER if found[kind].differences]:
+        # What a bad link mixed up is right the second time; what the vehicle keeps otherwise
+        # is different once more.
+        clear_items(link, kind, timing)
+        if lists[kind]:
+            _send_until_taken(link, kind, lists[kind], timing, progress)
+        cleared_s = time.monotonic()
+        found[kind] = _read_back(link, kind, lists[kind], timing, progress)
+    differing = sum(len(state.differences) for state in found.values())
+    if differing:
+        return differing
+    # A CLEAR that was doubled or late on the way may still arrive.
+    wait_until_s = cleared_s + timing.settle_s
+    while (left := wait_until_s - time.monotonic()) > 0:
+        link.receive(left)
+    for kind in ORDER:
+        count = count_items(link, kind, timing)
+        if count != len(lists[kind]):
+            changed = Difference(kind, -1, "count", len(lists[kind]), count)
+            found[kind] = OnBoard("different", count, (changed,))
+            differing += 1
+    return differing
+
+
+def _send_until_taken(
+    link: Link, kind: int, items: Sequence[WireItem], timing: Timing, progress: Progress
+) -> int:
+    """Sends a list, from the start again where the link may be to blame; gives the attempts."""
+    for attempt in range(1, timing.attempts + 1):
+        begun_s = time.monotonic()
+        try:
+            if attempt > 1:
+                clear_items(link, kind, timing)
+            upload_items(link, items, kind, timing, progress)
+        except TransferError as error:
+            silent = link.heard_s < begun_s
+            if silent or not error.may_pass or attempt == timing.attempts:
+                raise
+        else:
+            return attempt
+    return timing.attempts
+
+
 def _read_back(
     link: Link, kind: int, sent: Sequence[WireItem], timing: Timing, progress: Progress
 ) -> OnBoard:
-    items = download_items(link, kind, timing, progress)
+    for attempt in range(1, timing.attempts + 1):
+        try:
+            items = download_items(link, kind, timing, progress)
+            break
+        except TransferError as error:
+            if not error.may_pass or attempt == timing.attempts:
+                raise
     unlike = tuple(differences(sent, items, kind))
     return OnBoard("different" if unlike else ("verified" if sent else "empty"), len(items), unlike)
 
@@ -279,22 +353,31 @@ def _read_back(
 def _take_back(
     link: Link,
     base: UploadResult,
+    sent: Lists,
     found: Mapping[int, OnBoard],
     reason: str,
     timing: Timing,
 ) -> UploadResult:
     """Clears everything after a failure and says what is on board, whatever that is."""
-    lists = dict(found)
+    lists: dict[int, OnBoard] = {}
+    if link.broken:
+        with contextlib.suppress(LinkError):
+            link.reopen(2.0 * timing.patience_s)
     cleared = True
     for kind in ORDER:
-        before = lists.get(kind)
+        before = found.get(kind)
         kept = before.differences if before is not None else ()
+        begun_s = time.monotonic()
         try:
-            clear_items(link, kind, timing)
+            _clear_until_empty(link, kind, timing)
             lists[kind] = OnBoard("empty", 0, kept)
         except LinkError:
             cleared = False
-            lists[kind] = _what_is_there(link, kind, timing, kept)
+            if link.heard_s < begun_s:
+                lists[kind] = OnBoard("unknown", None, kept)
+                timing = replace(timing, patience_s=timing.patience_s / 4.0)
+            else:
+                lists[kind] = _what_is_there(link, kind, sent[kind], before, timing)
     if cleared:
         message = (
             f"upload failed: {reason}. The mission, fence and rally points on board were cleared."
@@ -313,12 +396,37 @@ def _take_back(
     return replace(base, verified=False, message=message, lists=lists)
 
 
-def _what_is_there(link: Link, kind: int, timing: Timing, kept: tuple[Difference, ...]) -> OnBoard:
+def _clear_until_empty(link: Link, kind: int, timing: Timing) -> None:
+    for attempt in range(1, timing.attempts + 1):
+        begun_s = time.monotonic()
+        try:
+            clear_items(link, kind, timing)
+        except TransferError:
+            # A vehicle that is heard and does not answer may be one that is booting.
+            if link.heard_s < begun_s or attempt == timing.attempts:
+                raise
+        else:
+            return
+
+
+def _what_is_there(
+    link: Link, kind: int, sent: Sequence[WireItem], before: OnBoard | None, timing: Timing
+) -> OnBoard:
+    """Reads a list that could not be cleared, and tells what it is."""
+    kept = before.differences if before is not None else ()
     try:
         items = download_items(link, kind, timing)
     except LinkError:
         return OnBoard("unknown", None, kept)
-    return OnBoard("mixed" if items else "empty", len(items), kept)
+    if not items:
+        state = "empty"
+    elif not differences(sent, items, kind):
+        state = "new"
+    elif not differences(sent[: len(items)], items, kind):
+        state = "cut short"
+    else:
+        state = "old" if before is None else "mixed"
+    return OnBoard(state, len(items), kept)
 
 
 def wait_until_positioned(link: Link, timeout_s: float) -> None:

@@ -11,6 +11,7 @@ from sitl.stand_in.stores import (
     ACCEPTED,
     CANCELLED,
     DENIED,
+    ERROR,
     INVALID_SEQUENCE,
     NO_SPACE,
     FenceStore,
@@ -58,7 +59,7 @@ class MissionProtocol:
         if kind == "MISSION_COUNT":
             self._count(message.count, station, reply, now_s)
         elif kind in ("MISSION_ITEM_INT", "MISSION_ITEM"):
-            self._item(message, station, now_s)
+            self._item(message, station, reply, now_s)
         elif kind == "MISSION_REQUEST_LIST":
             if self._upload is not None:
                 self._ack(reply, station, DENIED)
@@ -121,9 +122,10 @@ class MissionProtocol:
         self._upload = _Upload(station, reply, count, 0, now_s, now_s)
         self._ask(self._upload)
 
-    def _item(self, message: Any, station: tuple[int, int], now_s: float) -> None:
+    def _item(self, message: Any, station: tuple[int, int], reply: Reply, now_s: float) -> None:
         upload = self._upload
         if upload is None:
+            self._ack(reply, station, ERROR)
             return
         if message.seq != upload.next_sequence:
             self._ack(upload.reply, station, INVALID_SEQUENCE)
