@@ -60,7 +60,7 @@ def crown_shape(x: float, y: float, crown: FloatArray) -> tuple[float, float, fl
     lump = 0.60 * _lumps(x, y, 0.5 * radius + 0.25, seed)
     lump += 0.30 * _lumps(x, y, 0.2 * radius + 0.12, seed + 1)
     # Bent and turned, so that the clumps' cells do not show as rows.
-    bend = 0.35 * radius * lump
+    bend = 0.12 * radius * lump
     u, v = 0.83 * x + 0.56 * y + bend, 0.83 * y - 0.56 * x + 0.6 * bend
     heads = max(0.0, _bumps(u, v, 0.26 * radius + 0.15, seed + 2))
     twigs = max(0.0, _bumps(v, u, 0.05 * radius + 0.14, seed + 3))

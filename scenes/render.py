@@ -111,7 +111,7 @@ class Renderer:
         shape = (window.height, window.width)
         texture = np.stack(
             [
-                fractal(window, 0.01, 0.08, -0.35, seed + 1),
+                fractal(window, 0.01, 0.08, -0.8, seed + 1),
                 fractal(window, 0.16, 0.64, 0.1, seed + 2),
                 fractal(window, 1.28, 20.48, 0.25, seed + 3),
                 fractal(window, 0.08, 0.64, 0.15, seed + 4),
@@ -165,10 +165,10 @@ class Renderer:
             if outside is not None:
                 paint(_ramp(away + 0.3 * rough + 0.5 * texture[2], 0.3, 0.9), outside)
         patches = (
-            (palette.dry, palette.dry_frac, texture[4], texture[2], 1.1, 0.85),
-            (palette.lush, palette.lush_frac, texture[4], -texture[2], 0.9, 0.75),
-            (palette.soil, palette.bare_frac, -texture[4], texture[2], palette.bare_soft, 0.92),
-            (palette.snow, palette.snow_frac, texture[2], 0.6 * texture[4], 0.5, 0.97),
+            (palette.dry, palette.dry_frac, texture[4], texture[2], 1.6, 0.85),
+            (palette.lush, palette.lush_frac, texture[4], -texture[2], 1.4, 0.75),
+            (palette.thin, palette.bare_frac, -texture[4], texture[2], palette.bare_soft, 0.9),
+            (palette.snow, palette.snow_frac, texture[2], 0.6 * texture[4], 0.9, 0.95),
         )
         for material, frac, one, other, soft, most in patches:
             if frac > 0.005:
