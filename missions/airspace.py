@@ -166,7 +166,7 @@ class Airspace:
         ground = dem.ground_m(points)
         highest = self._highest_beside(xy, corners_m, s)
         floor = highest + self.total_clearance_m
-        roof = ground + safety.ceiling_m - self._sag_m(ground, s, xy, corners_m)
+        roof = self._lowest_along(ground, s, xy, corners_m) + safety.ceiling_m
         unknown = ~np.isfinite(floor) | ~np.isfinite(ground)
         blocked = np.zeros(len(s), dtype=bool)
         line = shapely.LineString(xy)
@@ -221,16 +221,22 @@ class Airspace:
         dense = np.union1d(breaks, fine[_touching(inside)])
         return dense[np.concatenate([[True], np.diff(dense) > 1e-6])]
 
-    def _sag_m(
+    def _lowest_along(
         self, ground: FloatArray, s: FloatArray, xy: FloatArray, corners_m: FloatArray
     ) -> FloatArray:
-        """How far the ground (N,) dips below the straight line to a neighbouring break.
+        """Lowest ground (N,) that the ceiling is counted from around each break.
 
-        Along a line within one block bilinear heights are a parabola, so its middle says it all.
+        Along a line within one block of nodes bilinear heights are a parabola: how far its middle
+        dips below the straight line between two breaks says it all.
         """
-        middle = self.dem.ground_m(_along(xy, corners_m, (s[1:] + s[:-1]) / 2.0))
+        places = _along(xy, corners_m, (s[1:] + s[:-1]) / 2.0)
+        if self.dem.block_cells > 1:
+            low = self.dem.lowest_m(places)
+            padded = np.concatenate([low[:1], low, low[-1:]])
+            return np.asarray(np.minimum(padded[1:], padded[:-1]))
+        middle = self.dem.ground_m(places)
         sag = np.maximum((ground[1:] + ground[:-1]) / 2.0 - middle, 0.0)
-        return np.asarray(np.maximum(np.append(sag, 0.0), np.insert(sag, 0, 0.0)))
+        return np.asarray(ground - np.maximum(np.append(sag, 0.0), np.insert(sag, 0, 0.0)))
 
     def _highest_beside(self, xy: FloatArray, corners_m: FloatArray, s: FloatArray) -> FloatArray:
         """Highest ground (N,) at and around each break, within the lateral error.
@@ -241,7 +247,8 @@ class Airspace:
         middle = (s[1:] + s[:-1]) / 2.0
         along = self.dem.highest_m(_along(xy, corners_m, middle))
         reach_m = self.survey.safety.lateral_error_m
-        count = int(np.ceil(reach_m / self.dem.cell_m)) if reach_m > 0 else 0
+        block_m = self.dem.cell_m * self.dem.block_cells
+        count = int(np.ceil(reach_m / block_m)) if reach_m > 0 else 0
         for k in range(-count, count + 1):
             if k == 0:
                 continue

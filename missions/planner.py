@@ -33,6 +33,9 @@ from missions.survey import Exclusion, Survey
 Stretch = tuple[float, float, str]
 """A stretch of chainage without a fence: start, end, what there is instead."""
 
+_PLACES_SAID = 5
+_LOOK_EVERY_M = 1.0
+
 
 @dataclass(frozen=True)
 class Only:
@@ -112,13 +115,13 @@ def plan_survey(
     frame = LocalFrame.around(np.concatenate([part for b in chosen for part in b.parts]))
     dem = Dem(dem_path, frame)
     exclusions = _exclusions(chosen, survey, frame, source, only)
-    _check_ground(chosen, dem, frame, exclusions)
+    notes: list[str] = []
+    _check_ground(chosen, dem, frame, exclusions, notes)
     airspace = Airspace(survey, dem, chosen, frame, source)
     targets = {
         mode: target_of(mode, survey, max(b.fence_height_m for b in chosen))
         for mode in survey.capture.modes
     }
-    notes: list[str] = []
     launches = _launches(survey, chosen, dem, frame, source, notes)
     lanes: list[LanePath] = []
     runs: list[Run] = []
@@ -318,28 +321,44 @@ def _check_ground(
     dem: Dem,
     frame: LocalFrame,
     exclusions: Sequence[Sequence[Sequence[Stretch]]],
+    notes: list[str],
 ) -> None:
-    """Refuses elevations that do not cover the fence."""
-    missing_m, first = 0.0, ""
+    """Notes where the elevations do not cover the fence; refuses them where they cover none."""
+    missing_m, all_m = 0.0, 0.0
+    places: list[str] = []
     for boundary, by_part in zip(boundaries, exclusions, strict=True):
         for part in range(len(boundary.parts)):
             track = Track.of(boundary, part, frame)
-            step_m = min(dem.cell_m, 10.0)
-            chainage = np.arange(track.chainage_m[0], track.chainage_m[-1], step_m)
+            first, last = track.chainage_m[[0, -1]].tolist()
+            count = max(1, int(np.ceil((last - first) / _LOOK_EVERY_M)))
+            edges = np.linspace(first, last, count + 1)
+            chainage, step_m = (edges[1:] + edges[:-1]) / 2.0, (last - first) / count
             bad = ~np.isfinite(dem.ground_m(track.at(chainage)))
+            asked = np.ones(len(chainage), dtype=bool)
             for start, end, _ in by_part[part]:
-                bad &= ~((chainage >= start) & (chainage < end))
-            if bad.any():
-                missing_m += float(bad.sum()) * step_m
-                first = first or (
-                    f"{boundary.route} {boundary.side.value} "
-                    f"{format_station(max(0.0, float(chainage[bad][0])))}"
-                )
-    if missing_m > 0:
+                asked &= ~((chainage >= start) & (chainage < end))
+            bad &= asked
+            all_m += float(asked.sum()) * step_m
+            missing_m += float(bad.sum()) * step_m
+            edge = np.diff(np.concatenate([[0], bad.astype(np.int8), [0]]))
+            places += [
+                f"{boundary.route} {boundary.side.value} "
+                f"{format_station(max(0.0, float(edges[a])))} to "
+                f"{format_station(max(0.0, float(edges[b])))}"
+                for a, b in zip(np.flatnonzero(edge == 1), np.flatnonzero(edge == -1), strict=True)
+            ]
+    if missing_m <= 0:
+        return
+    what = f"has no elevation under {missing_m:.0f} m of boundary"
+    if missing_m >= all_m - 1.0:
         raise InputError(
-            dem.path, f"has no elevation under {missing_m:.0f} m of boundary, first at {first}",
-            "fill the holes (gdal_fillnodata.py), take a larger model, or exclude these stretches",
-        )  # fmt: skip
+            dem.path, what, "the elevations must cover the boundaries: take a larger model"
+        )
+    more = f", and {len(places) - _PLACES_SAID} more" if len(places) > _PLACES_SAID else ""
+    notes.append(
+        f"{dem.path.name} {what}, which is not flown: {'; '.join(places[:_PLACES_SAID])}{more}. "
+        "Fill the holes (gdal_fillnodata.py), or take a larger model"
+    )
 
 
 def _launches(

@@ -34,13 +34,15 @@ _CROSSING_COST_M = 200.0
 _SQUARE_DEG = 60.0
 _AROUND_M = 600.0
 _DOORS = 14
+_FEW_NODES = 20
 
 
 @dataclass(frozen=True)
 class _Roads:
-    """Lines beside the fences as a graph."""
+    """Lines beside the fences as a graph; `known`: whether there are elevations all around."""
 
     xy: FloatArray
+    known: npt.NDArray[np.bool_]
     edges: npt.NDArray[np.int64]
     crossing: npt.NDArray[np.bool_]
 
@@ -150,7 +152,8 @@ class Router:
                 unit = step / np.maximum(np.hypot(*step.T), 1e-9)[:, None]
                 inward = -outward * np.column_stack([-unit[:, 1], unit[:, 0]])
                 edges += [(count + k, count + k + 1, False) for k in range(len(xy) - 1)]
-                doors += [(count + k, xy[k], inward[k]) for k in range(0, len(xy), 2)]
+                every = 2 if len(xy) > _FEW_NODES else 1
+                doors += [(count + k, xy[k], inward[k]) for k in range(0, len(xy), every)]
                 nodes.append(xy)
                 count += len(xy)
         all_nodes = list(np.concatenate(nodes))
@@ -169,7 +172,9 @@ class Router:
             usable &= ~touched | crossing
         for wall in self._walls:
             usable &= ~np.asarray(shapely.intersects(wall, lines))
-        return _Roads(xy, table[usable], crossing[usable])
+        known = airspace.dem.known_around(xy, safety.lateral_error_m)
+        usable &= known[table].all(axis=1)
+        return _Roads(xy, known, table[usable], crossing[usable])
 
     def _crossings(
         self,
@@ -216,7 +221,7 @@ class Router:
         roads = self._roads
         low = np.minimum(start, end) - _AROUND_M
         high = np.maximum(start, end) + _AROUND_M
-        near = np.flatnonzero(((roads.xy >= low) & (roads.xy <= high)).all(axis=1))
+        near = np.flatnonzero(((roads.xy >= low) & (roads.xy <= high)).all(axis=1) & roads.known)
         index = np.full(len(roads.xy), -1)
         index[near] = np.arange(len(near)) + 2
         edges = index[roads.edges]

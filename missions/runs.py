@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from missions.tube import Tube, fewest_legs, lowest_path_m
 
 ROUNDING_M = 0.05
 """Kept above the floor for what the formats and the vehicle round away (1 cm each)."""
+
+NO_ELEVATION = "the elevations end or have a hole here"
+"""Why a lane stops where nothing is known of the ground."""
 
 _SHORTEST_RUN_M = 10.0
 _LEAST_SPEED_M_S = 2.0
@@ -187,7 +190,10 @@ def make_runs(
     bounds = airspace.bounds(lane.xy)
     chainage = _chainage_at(lane, bounds.s_m)
     slow = np.full(len(bounds.s_m), _slope(survey, _LEAST_SPEED_M_S))
-    bad = bounds.blocked | bounds.unknown
+    # The aircraft turns at a lane's end: there must be known ground on all sides of it.
+    unknown = bounds.unknown | ~airspace.dem.known_around(bounds.xy, survey.safety.lateral_error_m)
+    bounds = replace(bounds, unknown=unknown, blocked=bounds.blocked & ~unknown)
+    bad = bounds.blocked | unknown
     reasons = [_reason(airspace, bounds, k) if bad[k] else "" for k in range(len(bad))]
     for first, last in _stretches(bad):
         cuts += _cuts(lane, chainage, reasons, first, last)
@@ -373,7 +379,7 @@ def _cuts(
 
 def _reason(airspace: Airspace, bounds: Bounds, k: int) -> str:
     if bounds.unknown[k]:
-        return "no elevation data"
+        return NO_ELEVATION
     point = shapely.Point(bounds.xy[k])
     margin_m = airspace.survey.safety.lateral_error_m
     near_m = margin_m + 2 * airspace.dem.cell_m

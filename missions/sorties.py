@@ -136,7 +136,7 @@ def _one_sortie(
         k, reverse = order[0]
         run, rest = left[k], left[:k] + left[k + 1 :]
         reason = _why_not(run, reverse, launch, ground, router, energy)
-        if reason.startswith("battery") and run.length_m > 2 * _SHORTEST_HALF_M:
+        if run.length_m > 2 * _SHORTEST_HALF_M:
             left = [*rest, *run.halves()]
         else:
             failed.append(_cut(run, reason))

@@ -12,7 +12,17 @@ import pytest
 import rasterio
 from affine import Affine
 from click.testing import CliRunner, Result
-from missions_sites import FRAME, flat, launch, lonlat, plan_site, write_dem, write_lines
+from missions_sites import (
+    FRAME,
+    clearance_of,
+    flat,
+    launch,
+    lonlat,
+    plan_site,
+    states_m,
+    write_dem,
+    write_lines,
+)
 
 from corridor import InputError
 from fencewalk.cli import app
@@ -90,17 +100,15 @@ def run(tmp_path: Path, dem: Path, *more: str) -> Result:
     return CliRunner().invoke(app, [*arguments, "--launch", f"{lon},{lat}", *more])
 
 
-@pytest.mark.parametrize("case", ["hole", "small", "text", "bands", "no-crs", "missing"])
+@pytest.mark.parametrize("case", ["elsewhere", "text", "bands", "no-crs", "missing"])
 def test_a_wrong_elevation_model_is_refused(tmp_path: Path, case: str) -> None:
     dem = tmp_path / "dem.tif"
     expected = {
-        "hole": "no elevation under", "small": "no elevation under", "text": "no raster",
-        "bands": "3 bands", "no-crs": "no CRS", "missing": "no such file",
+        "elsewhere": "no elevation under 600 m", "text": "no raster", "bands": "3 bands",
+        "no-crs": "no CRS", "missing": "no such file",
     }  # fmt: skip
-    if case == "hole":
-        write_dem(dem, dem_with_hole)
-    elif case == "small":
-        write_dem(dem, flat, half_m=(150.0, 900.0))
+    if case == "elsewhere":
+        write_dem(dem, lambda x, y: np.where(y > 100.0, 300.0, np.nan))
     elif case == "text":
         dem.write_text("no raster at all")
     elif case in ("bands", "no-crs"):
@@ -114,6 +122,48 @@ def test_a_wrong_elevation_model_is_refused(tmp_path: Path, case: str) -> None:
     assert isinstance(result.exception, InputError)
     assert expected[case] in str(result.exception)
     assert "dem.tif" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("terrain", "half_m", "first", "bare_m"),
+    [
+        (flat, (240.0, 900.0), "G1 left K1+000 to K1+065", 130.0),
+        (dem_with_hole, (1500.0, 900.0), "G1 left K1+195 to K1+405", 200.0),
+    ],
+)
+def test_lanes_stop_where_the_elevations_do_and_the_rest_is_told(
+    tmp_path: Path, terrain: Any, half_m: tuple[float, float], first: str, bare_m: float
+) -> None:
+    from missions.check import Level, check_plan
+
+    places = [launch(-150.0, -60.0, "A"), launch(150.0, -60.0, "B")]
+    site = plan_site(tmp_path, terrain, LINE, {"launch": places}, cell_m=10.0, half_m=half_m)
+    states = states_m(site)
+    assert states["uncovered"] >= bare_m
+    assert states["covered"] >= 600.0 - bare_m - 120.0
+    assert sum(states.values()) == pytest.approx(600.0, abs=0.05)
+    assert any(first in note for note in site.document["notes"])
+    reasons = {row["reason"] for row in site.document["coverage"] if row["state"] == "uncovered"}
+    assert "the elevations end or have a hole here" in reasons
+    found = check_plan(site.folder)
+    assert [f.message for f in found if f.level is Level.BLOCKING] == []
+    assert any(f.code == "uncovered" and "elevations end" in f.message for f in found)
+
+
+def test_a_model_of_centimetres_is_cleared_as_one_of_metres(tmp_path: Path) -> None:
+    from missions.check import Level, check_plan
+
+    def posts(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        pole = (np.abs(x - 33.3) < 0.11) & (np.abs(y) < 3.0)
+        return np.where(pole, 340.0, 300.0)
+
+    line = [("G1", "left", [(-80.0, 0.0), (80.0, 0.0)])]
+    survey = {"launch": [launch(0.0, -30.0)], "safety": {"carriageway_width_m": 0.0}}
+    site = plan_site(tmp_path, posts, line, survey, cell_m=0.2, half_m=(120.0, 60.0))
+    assert site.plan.dem.block_cells == 4
+    assert [f.message for f in check_plan(site.folder) if f.level is Level.BLOCKING] == []
+    assert min(clearance_of(site, s.sortie_id).min() for s in site.files.sorties) >= 23.0
+    assert states_m(site)["covered"] == pytest.approx(160.0, abs=0.1)
 
 
 def test_a_plan_holds_everything_it_promises(tmp_path: Path) -> None:
