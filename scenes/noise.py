@@ -119,16 +119,14 @@ def add_octave(
 
 
 def fractal(
-    window: Window, finest_m: float, coarsest_m: float, slope: float, seed: int
-) -> Float32Array:
-    """Noise of unit variance whose octaves, a factor 2 apart, grow as spacing ** slope."""
+    out: Float32Array, window: Window, finest_m: float, coarsest_m: float, slope: float, seed: int
+) -> None:
+    """Adds noise of unit variance whose octaves, a factor 2 apart, grow as spacing ** slope."""
     spacings = finest_m * 2.0 ** np.arange(round(np.log2(coarsest_m / finest_m)) + 1)
     amplitudes = spacings**slope
     amplitudes /= np.sqrt(np.sum(amplitudes**2))
-    out = np.zeros((window.height, window.width), np.float32)
     for k, (spacing_m, amplitude) in enumerate(zip(spacings, amplitudes, strict=True)):
         add_octave(out, window, float(spacing_m), float(amplitude), seed + 7919 * k)
-    return out
 
 
 @njit(cache=True)

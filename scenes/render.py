@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from scenes.boxes import box_heights, paint_boxes
 from scenes.crowns import canopy, sunlight_through
@@ -29,6 +30,11 @@ _FIELD_PX_M = 0.5  # smooth fields of distance are computed this coarsely and in
 _HEIGHT_PX_M = 0.1
 _LEAF_PX_M = 0.05
 _HALO_PX = 4  # of the optical blur
+# Fine, middle and coarse lightness, middle and coarse tint: from, to, and how octaves grow.
+_TEXTURES = (
+    (0.01, 0.08, -0.8), (0.16, 0.64, 0.1), (1.28, 20.48, 0.25), (0.08, 0.64, 0.15),
+    (1.28, 20.48, 0.25),
+)  # fmt: skip
 _FINEST_PX_M = 0.0251  # coarser pictures are drawn this finely and averaged
 
 
@@ -109,15 +115,9 @@ class Renderer:
     def _radiance(self, window: Window) -> Float32Array:
         layout, seed = self.layout, self.seed
         shape = (window.height, window.width)
-        texture = np.stack(
-            [
-                fractal(window, 0.01, 0.08, -0.8, seed + 1),
-                fractal(window, 0.16, 0.64, 0.1, seed + 2),
-                fractal(window, 1.28, 20.48, 0.25, seed + 3),
-                fractal(window, 0.08, 0.64, 0.15, seed + 4),
-                fractal(window, 1.28, 20.48, 0.25, seed + 5),
-            ]
-        )
+        texture = np.zeros((5, *shape), np.float32)
+        for k, (finest_m, coarsest_m, slope) in enumerate(_TEXTURES):
+            fractal(texture[k], window, finest_m, coarsest_m, slope, seed + k + 1)
         albedo = np.zeros((*shape, 3), np.float32)
 
         def paint(alpha: Float32Array, material: Material) -> None:
@@ -252,7 +252,17 @@ def _towards(azimuth_deg: float, elevation_deg: float) -> tuple[float, float, fl
 
 
 def _ramp(values: Float32Array, low: float, high: float) -> Float32Array:
-    return np.clip((values - np.float32(low)) / np.float32(high - low), 0.0, 1.0).astype(np.float32)
+    return _clipped(values, np.float32(low), np.float32(high - low))
+
+
+@njit(cache=True)
+def _clipped(values: Float32Array, low: np.float32, span: np.float32) -> Float32Array:
+    out = np.empty(values.shape, np.float32)
+    for j in range(values.shape[0]):
+        for i in range(values.shape[1]):
+            share = (values[j, i] - low) / span
+            out[j, i] = min(np.float32(1.0), max(np.float32(0.0), share))
+    return out
 
 
 def _quantile(share: float) -> float:

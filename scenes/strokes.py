@@ -124,23 +124,34 @@ def _paint(
     patchy, patchy_m, bevel, reach, length = shape[12], shape[13], shape[14], shape[15], shape[16]
     rows = shape[18]
     height, width = albedo.shape[0], albedo.shape[1]
+    # Of each column of pixels the coarse column left of it, how far on, and where the next begins.
+    cells, parts = np.empty(width, np.int64), np.empty(width)
+    following = np.full(width, width)
+    for i in range(width):
+        u = (place[2] + i + 0.5) / ratio - 0.5
+        parts[i] = u - np.floor(u)
+        cells[i] = int(np.floor(u)) - place[0]
+    for i in range(width - 2, -1, -1):
+        following[i] = following[i + 1] if cells[i] == cells[i + 1] else i + 1
     for j in range(height):
         v = (place[3] + j + 0.5) / ratio - 0.5
         kv = np.floor(v)
         g = v - kv
         row = int(kv) - place[1]
-        for i in range(width):
-            u = (place[2] + i + 0.5) / ratio - 0.5
-            ku = np.floor(u)
-            f = u - ku
-            col = int(ku) - place[0]
+        following_i = 0
+        while following_i < width:
+            i = following_i
+            following_i += 1
+            col, f = cells[i], parts[i]
             o00, o01 = offset[row, col], offset[row, col + 1]
             o10, o11 = offset[row + 1, col], offset[row + 1, col + 1]
             if min(min(abs(o00), abs(o01)), min(abs(o10), abs(o11))) > reach + 1.0:
+                following_i = following[i]
                 continue
             spread = max(max(o00, o01), max(o10, o11)) - min(min(o00, o01), min(o10, o11))
             if spread > shape[17]:
                 # Beyond an end the sign of the offset flips across the line's continuation.
+                following_i = following[i]
                 continue
             d = (o00 * (1 - f) + o01 * f) * (1 - g) + (o10 * (1 - f) + o11 * f) * g
             t = d - shift

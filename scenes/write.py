@@ -23,7 +23,7 @@ from scenes.render import Renderer
 from scenes.spec import SCENE_VERSION, SceneSpec
 from scenes.truth import Truth, tell_truth
 
-_TILE_PX = 2048
+_TILE_PX = 1024
 _MODEL_PX_M = 0.1
 
 
@@ -61,8 +61,9 @@ def grid_of(layout: Layout, px_m: float) -> Window:
 
 
 def _tiles(grid: Window) -> list[Window]:
-    # About 42 m of ground, so that memory does not depend on the pixel size.
-    size = max(512, min(_TILE_PX, 512 * round(42.0 / grid.px_m / 512)))
+    # About 21 m of ground, so that memory does not depend on the pixel size, and that a window's
+    # fields stay near the processor.
+    size = max(512, min(_TILE_PX, 512 * round(21.0 / grid.px_m / 512)))
     return [
         dataclasses.replace(
             grid,
