@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,20 @@ def progress_bar(title: str) -> Iterator[Report]:
             bar.update(task, completed=done, total=total, description=what)
 
         yield report
+
+
+@contextlib.contextmanager
+def cleaning_up() -> Iterator[None]:
+    """While the block runs, being asked to end (SIGTERM) removes what is half written first."""
+
+    def stop(number: int, frame: object) -> None:
+        raise click.exceptions.Abort
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def print_json(value: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +40,7 @@ def generate(spec: SceneSpec, out: str | Path, progress: Progress = silent) -> P
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
     layout = lay_out(spec)
     truth = tell_truth(layout)
     renderer = Renderer.of(layout)
@@ -51,6 +54,31 @@ def generate(spec: SceneSpec, out: str | Path, progress: Progress = silent) -> P
     _write_summary(layout, truth, folder / "scene.json")
     progress(total, total, "done")
     return folder
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what a run that was killed left behind, unless another run is at work here."""
+    left = list(folder.glob(".scene-*"))
+    if any(_runs(path.name.split("-")[1]) for path in left):
+        return
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+    for name in ("ortho", "dsm", "dem", "boundaries", "truth", "scene"):
+        for path in folder.glob(f".{name}.????????.partial.*"):
+            path.unlink(missing_ok=True)
+
+
+def _runs(pid: str) -> bool:
+    """Whether a process of this machine other than this one has the number."""
+    if not pid.isdigit() or int(pid) == os.getpid():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def grid_of(layout: Layout, px_m: float) -> Window:
@@ -111,7 +139,7 @@ def _write_cog(
     }
     with (
         atomic_path(path) as partial,
-        tempfile.TemporaryDirectory(prefix=".scene-", dir=path.parent) as scratch,
+        tempfile.TemporaryDirectory(prefix=f".scene-{os.getpid()}-", dir=path.parent) as scratch,
     ):
         raw = Path(scratch) / "raw.tif"
         with rasterio.open(raw, "w", **profile) as sink:

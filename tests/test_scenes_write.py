@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import geopandas
@@ -88,6 +93,45 @@ def test_the_command_generates_a_scene(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["folder"] == str(tmp_path / "s")
     summary = json.loads((tmp_path / "s" / "scene.json").read_text())
     assert {f["kind"] for f in summary["fences"]} == {FenceKind.BARBED_WIRE.value}
+
+
+SMALL = "scene --seed 2 --length 100 --band 8 --gsd 0.05 --out"
+
+
+def start(out: Path) -> subprocess.Popen[bytes]:
+    """A run that is at work on the orthophoto."""
+    command = [sys.executable, "-m", "fencewalk", *SMALL.replace("0.05", "0.01").split(), str(out)]
+    run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        if list(out.glob(".scene-*/*")):
+            return run
+        time.sleep(0.05)
+    run.kill()
+    raise AssertionError("the run never began to draw")
+
+
+def test_a_run_that_is_ended_removes_what_is_half_written(tmp_path: Path) -> None:
+    run = start(tmp_path / "s")
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(60) == 130
+    assert not list((tmp_path / "s").iterdir())
+
+
+def test_the_next_run_removes_what_a_killed_one_left_but_nothing_of_a_living_one(
+    tmp_path: Path,
+) -> None:
+    killed = start(tmp_path / "s")
+    killed.kill()
+    killed.wait(60)
+    left = list((tmp_path / "s").glob(".*"))
+    assert left
+    at_work = tmp_path / "t" / f".scene-{os.getppid()}-abc"
+    at_work.mkdir(parents=True)
+    for folder in ("s", "t"):
+        run = CliRunner().invoke(app, [*SMALL.split(), str(tmp_path / folder)])
+        assert run.exit_code == 0, run.output
+    assert not list((tmp_path / "s").glob(".*"))
+    assert at_work.exists()
 
 
 def test_a_wrong_value_ends_with_2_and_a_message(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fencewalk.common import json_option, out_option, print_json, progress_bar
+from fencewalk.common import cleaning_up, json_option, out_option, print_json, progress_bar
 from scenes import Difficulty, FenceKind, Preset, SceneSpec, Season, generate
 
 
@@ -49,7 +49,7 @@ def scene(
         fence=FenceKind(fence) if fence else None,
         epoch=epoch,
     )
-    with progress_bar("Scene") as progress:
+    with cleaning_up(), progress_bar("Scene") as progress:
         folder = generate(spec, out, progress)
     if as_json:
         print_json({"folder": str(folder), "truth": str(folder / "truth.gpkg")})
