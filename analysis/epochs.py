@@ -52,7 +52,7 @@ def write_strips(out: Path, ortho: Orthophoto, lines: Sequence[FenceLine]) -> No
             partial, "w", driver="GTiff", count=1, dtype="uint8", width=width, height=height,
             transform=Affine(pixel_m, 0, first_m, 0, -pixel_m, height / 2 * pixel_m),
             tiled=True, blockxsize=512, blockysize=256, compress="deflate", predictor=2,
-            nodata=0,
+            zlevel=1, nodata=0,
         ) as file:  # fmt: skip
             for tile in strip_tiles(ortho, line.found, pixel_m):
                 at = round((tile.start_m - first_m) / pixel_m)

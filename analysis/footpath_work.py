@@ -12,7 +12,7 @@ from analysis.access import Meeting
 from analysis.footpaths import Footpath, PathClass, find_footpaths
 from analysis.heights import SurfaceModel
 from analysis.pieces_of_work import Piece
-from analysis.raster import CACHE_MB, Orthophoto
+from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.results import FenceLine, to_picture, to_wgs84
 from analysis.sources import AnalyzeSpec, Sources
 from corridor.findings import Finding, FindingKind
@@ -83,7 +83,7 @@ _LOOP_M2 = 50_000.0
 def _find_footpaths(
     orthos: tuple[Path, ...], area: shapely.Geometry, dsm: Path | None
 ) -> list[Footpath]:
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         ortho = Orthophoto.open(orthos)
         surface = SurfaceModel.open(dsm, ortho.crs, ortho.bounds) if dsm else None
         return find_footpaths(ortho, area, dsm=surface)

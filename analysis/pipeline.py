@@ -36,7 +36,7 @@ from analysis.output import write_findings
 from analysis.pieces_of_work import Piece, forget, run_pieces
 from analysis.plot_work import PLOTS, plot_work, served
 from analysis.plots import Plot, plot_findings
-from analysis.raster import CACHE_MB, Orthophoto
+from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.results import (
     Analysis,
     FenceLine,
@@ -83,7 +83,7 @@ def analyze(
         if out.resolve() == sources.previous.resolve():
             raise InputError("--previous", f"{out} is also --out", "two different folders")
         read_earlier(sources.previous)
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         ortho = Orthophoto.open(list(sources.orthos))
         if sources.boundaries:
             reach_m = max(boundary.offset_tolerance_m for boundary in sources.boundaries)

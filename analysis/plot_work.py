@@ -10,7 +10,7 @@ import shapely
 
 from analysis.pieces_of_work import Piece
 from analysis.plots import Plot, find_plots, inside_area, loop_insides
-from analysis.raster import CACHE_MB, Orthophoto
+from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.results import to_picture, with_extra
 from analysis.sources import AnalyzeSpec, Sources
 from corridor.findings import Finding, FindingKind
@@ -48,7 +48,7 @@ def plot_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[Pi
 def _find_plots(
     orthos: tuple[Path, ...], area: shapely.Geometry, loops: shapely.Geometry
 ) -> list[Plot]:
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         return find_plots(Orthophoto.open(orthos), area, loops=loops)
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import shapely
@@ -38,8 +39,9 @@ from analysis.raster_source import (
 from corridor import Boundary, InputError, Track
 from corridor.values import FloatArray
 
-CACHE_MB = 96
-"""GDAL's cache of blocks, in each process; its own default is a share of the machine's memory."""
+CACHE_BYTES = 96 * 2**20
+"""GDAL's cache of blocks, in each process; its own default is a share of the machine's memory.
+rasterio hands a number on as bytes, while GDAL itself reads a small one as megabytes."""
 _SOURCE_CHUNK_PX = 12_000_000
 """Source pixels held at once while averaging."""
 
@@ -250,6 +252,15 @@ class Orthophoto:
                 break
         return Patch(rgb, valid, affine)
 
+    def level_gsd_m(self, pixel_m: float) -> float:
+        """The coarsest pixel, no coarser than `pixel_m`, that the finest file holds as it is.
+
+        For pictures that are looked at: to read it is to copy, without any averaging.
+        """
+        finest = min(self._sources, key=lambda source: source.transform.a)
+        level = level_for(finest, pixel_m)
+        return max(self.gsd_m, min(level.pixel_x_m, level.pixel_y_m))
+
     def stretches(
         self, boundary: Boundary, reach_m: float, length_m: float, overlap_m: float = 0.0
     ) -> Iterator[Stretch]:
@@ -321,7 +332,7 @@ class Orthophoto:
                 if new.all():
                     rgb[first:last] = colour[box]
                 else:
-                    rgb[first:last][new] = colour[box][new]
+                    cv2.copyTo(colour[box], new.view(np.uint8), rgb[first:last])
                 valid[first:last] |= new
                 continue
             _average(

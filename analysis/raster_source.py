@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import warnings
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +44,8 @@ HALO_PX = _COLLAR_PX + _COLLAR_GROW_PX
 class Source:
     """One file as it is read: through a warp if its own grid is not north up in true metres.
 
-    `collars` says whether black, and whether white, fills the rim where no mask says so.
+    `one_mask` says that all bands share one mask, `collars` whether black, and whether white, fills
+    the rim where no mask says so.
     """
 
     path: Path
@@ -54,6 +59,7 @@ class Source:
     dtype: str
     overviews: tuple[int, ...]
     warp: bool
+    one_mask: bool = False
     collars: tuple[bool, bool] = (False, False)
 
     @property
@@ -87,9 +93,41 @@ def level_for(source: Source, pixel_m: float) -> Level:
     return best
 
 
-def opened(source: Source, level: Level | None = None) -> Any:
-    """The dataset at a level, for a `with` block."""
-    options = {} if level is None or level.index is None else {"overview_level": level.index}
+_KEPT_OPEN = 8
+_open: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+"""Datasets of this process, the one used last at the end. GDAL drops what it has decoded of a file
+when that is closed, and neighbouring windows share most of their blocks."""
+
+
+@contextmanager
+def opened(source: Source, level: Level | None = None) -> Iterator[Any]:
+    """The dataset at a level, for a `with` block; it stays open for the next. Not for threads."""
+    index = None if level is None else level.index
+    key = (source.path, source.warp, index, *_version_of(source.path))
+    dataset = _open.pop(key, None)
+    if dataset is None:
+        dataset = _opened(source, index)
+    _open[key] = dataset
+    while len(_open) > _KEPT_OPEN:
+        _open.popitem(last=False)[1].close()
+    yield dataset
+
+
+@atexit.register
+def close_all() -> None:
+    """Closes what `opened` keeps open."""
+    while _open:
+        _open.popitem()[1].close()
+
+
+def _version_of(path: Path) -> tuple[int, int, int]:
+    """Changes when a file is written anew."""
+    stat = path.stat()
+    return (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def _opened(source: Source, index: int | None) -> Any:
+    options = {} if index is None else {"overview_level": index}
     dataset = rasterio.open(source.path, **options)
     if not source.warp:
         return dataset
@@ -119,7 +157,8 @@ def read_window(
             good = dataset.read(source.alpha, window=window) > 0
         elif source.declared_mask:
             # A pixel is missing when every band says so: a single dark band is a dark pixel.
-            good = dataset.read_masks(list(source.bands), window=window).max(axis=0) > 0
+            masks = source.bands[:1] if source.one_mask else source.bands
+            good = dataset.read_masks(list(masks), window=window).max(axis=0) > 0
         else:
             good = np.ones(bands.shape[1:], np.bool_)
     except RasterioError as error:
@@ -159,32 +198,50 @@ def _collar(bands: npt.NDArray[Any], collars: tuple[bool, bool]) -> BoolArray:
     return empty
 
 
-def _collars_of(source: Source, dataset: Any) -> tuple[bool, bool]:
+_RIM_FACTOR = 4
+"""A rim that is narrower than this is no collar that matters."""
+
+
+def _collars_of(source: Source) -> tuple[bool, bool]:
     """Whether black, and whether white, fills at least 1 % of the file's outermost valid pixels.
 
     A mosaic written without alpha, or with one that is opaque throughout, fills what it lacks with
     one of the two. A burnt-out roof or a black shadow inside a picture that has no such rim is a
     part of the picture.
     """
-    width, height = dataset.width, dataset.height
-    counts = np.zeros(2)
-    sides = [
-        Window(0, 0, width, 1),
-        Window(0, height - 1, width, 1),
-        Window(0, 0, 1, height),
-        Window(width - 1, 0, 1, height),
-    ]
-    for side in sides:
-        box = (side.col_off, side.row_off, side.col_off + side.width, side.row_off + side.height)
-        good = read_window(source, dataset, box, None)[1]
-        bands = dataset.read(list(source.bands), window=side)
-        counts += [int((rim & good).sum()) for rim in _rims(bands)]
+    level = level_for(source, _RIM_FACTOR * max(source.transform.a, -source.transform.e))
+    with opened(source, level) as dataset:
+        width, height = dataset.width, dataset.height
+        counts = np.zeros(2)
+        sides = [(0, 0, width, 1), (0, height - 1, width, height)]
+        sides += [(0, 0, 1, height), (width - 1, 0, width, height)]
+        for box in sides:
+            x0, y0, x1, y1 = box
+            good = read_window(source, dataset, box, None)[1]
+            window = Window(x0, y0, x1 - x0, y1 - y0)
+            bands = dataset.read(list(source.bands), window=window)
+            counts += [int((rim & good).sum()) for rim in _rims(bands)]
     needed = max(0.01 * 2 * (width + height), _COLLAR_PX)
     return bool(counts[0] >= needed), bool(counts[1] >= needed)
 
 
 def describe(path: Path) -> Source:
-    """What a file is and how it is to be read."""
+    """What a file is and how it is to be read; looked at once in a process.
+
+    Raises:
+        InputError: if it is no picture in true metres with red, green and blue.
+    """
+    if path.is_file() and path.stat().st_size:
+        return _described(path, _version_of(path))
+    return _looked_at(path)
+
+
+@lru_cache(maxsize=1024)
+def _described(path: Path, _version: tuple[int, int, int]) -> Source:
+    return _looked_at(path)
+
+
+def _looked_at(path: Path) -> Source:
     if path.is_dir():
         raise InputError(path, "is a folder", "name the orthophoto files themselves")
     if not path.exists():
@@ -285,9 +342,10 @@ def _checked(path: Path, dataset: Any) -> Source:
         dtype=dtype,
         overviews=() if warp else tuple(dataset.overviews(rgb[0])),
         warp=warp,
+        one_mask=not warp and MaskFlags.per_dataset in dataset.mask_flag_enums[rgb[0] - 1],
     )
     # A warp makes its own mask where the file has nothing.
-    return source if warp else replace(source, collars=_collars_of(source, dataset))
+    return source if warp else replace(source, collars=_collars_of(source))
 
 
 def _metres_per_unit(crs: CRS, middle: tuple[float, float]) -> float | None:
@@ -315,6 +373,11 @@ def crs_name(crs: CRS) -> str:
 
 def any_valid(source: Source) -> bool:
     """Whether a file has a valid pixel; stops at the first block that has one."""
+    return _any_valid(source, _version_of(source.path))
+
+
+@lru_cache(maxsize=1024)
+def _any_valid(source: Source, _version: tuple[int, int, int]) -> bool:
     level = level_for(source, math.inf) if source.overviews else None
     with opened(source, level) as dataset:
         side = 1024

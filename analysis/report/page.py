@@ -24,6 +24,7 @@ from analysis.report.pictures import (
     encode,
     ground_tiles,
     overview,
+    pixel_for,
     strip_tiles,
 )
 from analysis.results import Analysis, piece_line, to_picture
@@ -96,7 +97,7 @@ def page_data(
     tracks = [line.found for line in analysis.lines]
     ground = [placed(tile) for tile in ground_tiles(ortho, tracks, 30.0)]
     progress(1, 3, "strips")
-    pixel_m = strip_pixel_m(tracks, ortho.gsd_m)
+    pixel_m = pixel_for(ortho, strip_pixel_m(tracks, ortho.gsd_m))
     strips = [
         {
             "line": index,

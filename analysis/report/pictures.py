@@ -17,6 +17,12 @@ from corridor import Track
 
 STRIP_HALF_WIDTH_M = 4.0
 STRIP_TILE_M = 50.0
+_READ_M = 10.0
+"""Of fence sampled at once: the square around a long slanting stretch would be mostly in vain."""
+_WIDE_SIDE_M, _WIDE_PIXEL_M = 64.0, 0.16
+_NEAR_SIDE_M, _NEAR_PIXEL_M = 16.0, 0.05
+_NEAR_M = 6.0
+"""Ground shown finer than the rest, on both sides of a fence."""
 _PAPER = 236
 """Grey of what was not imaged."""
 
@@ -30,15 +36,13 @@ class Tile(NamedTuple):
 
 def encode(rgb: ByteArray, valid: BoolArray | None = None, quality: int = 72) -> bytes:
     """A JPEG of (H, W, 3) colours, grey where not valid."""
-    shown = rgb
+    shown = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     if valid is not None and not valid.all():
-        shown = rgb.copy()
         shown[~valid] = _PAPER
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
-    done, data = cv2.imencode(".jpg", shown[..., ::-1], options)
+    done, data = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError(f"JPEG cannot hold {shown.shape}")
-    return bytes(data)
+    return data.tobytes()
 
 
 def overview(ortho: Orthophoto, bounds: Bounds, longest_px: int = 1600) -> Tile:
@@ -51,22 +55,39 @@ def overview(ortho: Orthophoto, bounds: Bounds, longest_px: int = 1600) -> Tile:
 def ground_tiles(
     ortho: Orthophoto, tracks: Sequence[Track], reach_m: float, budget_px: float = 60e6
 ) -> Iterator[Tile]:
-    """Squares of ground within `reach_m` of the lines, as fine as the budget of pixels allows."""
-    side_m = 64.0
+    """Squares of ground along the lines: coarse ones within `reach_m`, then fine ones at the fence.
+
+    Both are as fine as the budget of pixels allows.
+    """
+    for side_m, beside_m, least_m, share in (
+        (_WIDE_SIDE_M, reach_m, _WIDE_PIXEL_M, 0.3),
+        (_NEAR_SIDE_M, _NEAR_M, _NEAR_PIXEL_M, 0.7),
+    ):
+        yield from _squares(ortho, tracks, side_m, beside_m, least_m, share * budget_px)
+
+
+def _squares(
+    ortho: Orthophoto,
+    tracks: Sequence[Track],
+    side_m: float,
+    reach_m: float,
+    least_m: float,
+    budget_px: float,
+) -> Iterator[Tile]:
+    """Squares of `side_m` within `reach_m` of the lines, their pixels `least_m` or coarser."""
     left, top = ortho.bounds[0], ortho.bounds[3]
     cells: set[tuple[int, int]] = set()
     for track in tracks:
         steps = np.arange(track.chainage_m[0], track.chainage_m[-1] + 8.0, 8.0)
         for x, y in track.at(steps):
-            for dx in (-reach_m, 0.0, reach_m):
-                for dy in (-reach_m, 0.0, reach_m):
-                    cells.add(
-                        (math.floor((x + dx - left) / side_m), math.floor((top - y - dy) / side_m))
-                    )
+            columns = [math.floor((x + d - left) / side_m) for d in (-reach_m, 0.0, reach_m)]
+            rows = [math.floor((top - y + d) / side_m) for d in (-reach_m, 0.0, reach_m)]
+            for column in range(columns[0], columns[-1] + 1):
+                cells.update((column, row) for row in range(rows[0], rows[-1] + 1))
     if not cells:
         return
     finest_m = math.sqrt(len(cells) * side_m**2 / budget_px)
-    pixel_m = max(ortho.gsd_m, 0.05, finest_m)
+    pixel_m = pixel_for(ortho, max(least_m, finest_m))
     for column, row in sorted(cells):
         west, north = left + column * side_m, top - row * side_m
         bounds = (west, north - side_m, west + side_m, north)
@@ -77,6 +98,12 @@ def ground_tiles(
             yield Tile(
                 _bounds_of(patch.affine, patch.valid.shape), encode(patch.rgb, patch.valid, 68)
             )
+
+
+def pixel_for(ortho: Orthophoto, pixel_m: float) -> float:
+    """`pixel_m`, or what the file holds as it is if that is not much finer or coarser."""
+    as_it_is_m = ortho.level_gsd_m(pixel_m * 1.34)
+    return as_it_is_m if as_it_is_m >= 0.75 * pixel_m else pixel_m
 
 
 class StripTile(NamedTuple):
@@ -110,34 +137,45 @@ def strip_tiles(ortho: Orthophoto, track: Track, pixel_m: float) -> Iterator[Str
         chord /= np.maximum(np.hypot(chord[:, 0], chord[:, 1]), 1e-9)[:, None]
         x = centre[:, 0] + across_m[:, None] * chord[:, 1]
         y = centre[:, 1] - across_m[:, None] * chord[:, 0]
-        bounds = (x.min() - 1, y.min() - 1, x.max() + 1, y.max() + 1)
-        if ortho.overlaps(bounds):
-            rgb, valid = sample(ortho, x, y, pixel_m)
-        else:
-            rgb = np.zeros((*x.shape, 3), np.uint8)
-            valid = np.zeros(x.shape, np.bool_)
+        rgb = np.zeros((*x.shape, 3), np.uint8)
+        valid = np.zeros(x.shape, np.bool_)
+        step = max(1, round(_READ_M / pixel_m))
+        for first in range(0, columns, step):
+            part = np.s_[:, first : first + step]
+            _sample(ortho, x[part], y[part], pixel_m, rgb[part], valid[part])
         yield StripTile(start_m, end_m, rgb, valid)
 
 
-def sample(
-    ortho: Orthophoto, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], pixel_m: float
-) -> tuple[ByteArray, BoolArray]:
-    """The picture at points (H, W), bilinear on a grid of `pixel_m`."""
-    margin_m = 2 * max(pixel_m, ortho.gsd_m)
+def _sample(
+    ortho: Orthophoto,
+    x: npt.NDArray[np.float64],
+    y: npt.NDArray[np.float64],
+    pixel_m: float,
+    rgb: ByteArray,
+    valid: BoolArray,
+) -> None:
+    """Fills `rgb` and `valid` with the picture at points (H, W), bilinear.
+
+    The grid it is taken from is the file's own, or the overview that is finer than `pixel_m`.
+    """
+    grid_m = ortho.level_gsd_m(pixel_m)
+    if 2.0 * grid_m < pixel_m:
+        grid_m = pixel_m  # no overview comes near: the mean over each pixel, not one point of it
+    margin_m = 2 * grid_m
     bounds = (
         float(x.min()) - margin_m,
         float(y.min()) - margin_m,
         float(x.max()) + margin_m,
         float(y.max()) + margin_m,
     )
-    patch = ortho.read(bounds, pixel_m)
+    if not ortho.overlaps(bounds):
+        return
+    patch = ortho.read(bounds, grid_m)
     u = ((x - patch.affine.c) / patch.affine.a - 0.5).astype(np.float32)
     v = ((y - patch.affine.f) / patch.affine.e - 0.5).astype(np.float32)
-    rgb = cv2.remap(patch.rgb, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    valid = cv2.remap(
-        patch.valid.astype(np.uint8), u, v, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT
-    )
-    return np.asarray(rgb), valid.astype(np.bool_)
+    rgb[:] = cv2.remap(patch.rgb, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = patch.valid.astype(np.uint8)
+    valid[:] = cv2.remap(seen, u, v, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT) > 0
 
 
 def _bounds_of(affine: Affine, shape: tuple[int, ...]) -> Bounds:
