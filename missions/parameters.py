@@ -12,16 +12,17 @@ from missions.survey import Survey
 
 
 def recommended(
-    survey: Survey, mission: Mission, home: Return, highest_m: float, rally: tuple[RallyPoint, ...],
+    survey: Survey, home: Return, highest_m: float, rally: tuple[RallyPoint, ...],
     farthest_rally_m: float, oblique: bool,
 ) -> tuple[Parameter, ...]:  # fmt: skip
     """The parameters for one sortie.
 
     Args:
         highest_m: highest point of the flight above home.
-        farthest_rally_m: distance of the farthest rally point from any point of the flight.
+        farthest_rally_m: greatest distance that the flight may return to a rally point from.
     """
-    fence_alt_m = math.ceil(max(highest_m, home.altitude_m) + 20.0)
+    returns_m = [home.altitude_m, *(point.altitude_above_home_m for point in rally)]
+    fence_alt_m = math.ceil(max(highest_m, *returns_m) + 20.0)
     speed = survey.safety.rtl_speed_m_s or survey.aircraft.cruise_speed_m_s
     parameters = [
         Parameter(
@@ -41,10 +42,13 @@ def recommended(
         Parameter("FENCE_ALT_MAX", float(fence_alt_m),
                   "Above the highest point and the return height; the default is 100 m above home"),
         Parameter("FENCE_MARGIN", 5.0, "Within the margin planned around the flight"),
-        Parameter("RALLY_LIMIT_KM", round(farthest_rally_m / 1000.0 + 0.1, 1) if rally else 0.3,
-                  "Rally points of this sortie are within this distance; the default of 0.3 km "
-                  "is too near for a corridor"),
-        Parameter("RALLY_INCL_HOME", 1.0, "Home counts as a place to return to"),
+        Parameter("RALLY_LIMIT_KM", math.ceil(farthest_rally_m / 100.0 + 0.5) / 10.0
+                  if rally else 0.3,
+                  "Rally points of this sortie are used from within this distance; the default of "
+                  "0.3 km is too near for a corridor" if rally else
+                  "This sortie has no rally points; the autopilot's default"),
+        Parameter("RALLY_INCL_HOME", 1.0, "The nearest of home and the rally points is returned "
+                  "to; with 0 the mission's own return would end at a rally point"),
         Parameter("CAM_AUTO_ONLY", 1.0, "No pictures outside the mission: triggering by distance "
                   "otherwise goes on in RTL"),
         Parameter("FS_THR_ENABLE", 1.0, "Radio lost: return (1 is RTL here)"),

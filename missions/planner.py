@@ -144,7 +144,8 @@ def plan_survey(
             "look at keep-outs, exclusions, ceiling and clearance",
         )  # fmt: skip
     router = Router(airspace, min(target.height_m for target in targets.values()))
-    sorties, more = make_sorties(runs, launches, airspace, router, progress)
+    places = _rally_places(survey, launches, dem, frame, source)
+    sorties, more = make_sorties(runs, launches, airspace, router, progress, places)
     cuts += more
     if not sorties:
         raise InputError(source, f"no lane can be flown: {_commonest(more)}", _way_out(more))
@@ -361,6 +362,36 @@ def _check_ground(
     )
 
 
+def _rally_places(
+    survey: Survey, launches: Sequence[Launch], dem: Dem, frame: LocalFrame, source: str
+) -> list[Launch]:
+    """Where a return may go instead of home; proposed launch sites are nothing to land on."""
+    if survey.safety.rally == "none":
+        return []
+    places = [
+        _place(site.name or f"R{number}", site.lon, site.lat, dem, frame, f"{source}, rally")
+        for number, site in enumerate(survey.rally, start=1)
+    ]
+    if survey.safety.rally == "launch_sites":
+        places += [launch for launch in launches if not launch.proposed]
+    return places
+
+
+def _place(
+    name: str, lon_deg: float, lat_deg: float, dem: Dem, frame: LocalFrame, source: str
+) -> Launch:
+    xy = frame.to_xy([[lon_deg, lat_deg]])
+    ground = float(dem.ground_m(xy)[0])
+    if not np.isfinite(ground):
+        raise InputError(
+            f"{source} {name}",
+            f"{lon_deg:.6f}, {lat_deg:.6f} is outside the elevations of {dem.path.name} "
+            "or on a hole in them",
+            "longitude comes first; choose a place that they cover, or a larger model",
+        )
+    return Launch(name, lon_deg, lat_deg, xy[0], ground)
+
+
 def _launches(
     survey: Survey,
     boundaries: Sequence[Boundary],
@@ -369,19 +400,10 @@ def _launches(
     source: str,
     notes: list[str],
 ) -> list[Launch]:
-    launches = []
-    for number, site in enumerate(survey.launch, start=1):
-        name = site.name or f"L{number}"
-        xy = frame.to_xy([[site.lon, site.lat]])
-        ground = float(dem.ground_m(xy)[0])
-        if not np.isfinite(ground):
-            raise InputError(
-                f"{source}, launch {name}",
-                f"{site.lon:.6f}, {site.lat:.6f} is outside the elevations of {dem.path.name} "
-                "or on a hole in them",
-                "longitude comes first; choose a place that they cover, or a larger model",
-            )
-        launches.append(Launch(name, site.lon, site.lat, xy[0], ground))
+    launches = [
+        _place(site.name or f"L{number}", site.lon, site.lat, dem, frame, f"{source}, launch")
+        for number, site in enumerate(survey.launch, start=1)
+    ]
     if launches:
         return launches
     spacing_m = 1.6 * survey.safety.max_distance_m

@@ -23,6 +23,8 @@ from missions.flight import Cost, Launch
 CONE_SLOPE = 3.0
 """ArduCopter's RTL_CONE_SLOPE by default."""
 
+_STEP_M = 40.0
+
 
 @dataclass(frozen=True)
 class Return:
@@ -61,30 +63,17 @@ def plan_return(
     Returns:
         None where part of a way home has no elevations.
     """
-    safety = airspace.survey.safety
     fan = fan_of(cost.points[:, :2], launch.xy)
-    highest = airspace.dem.highest_within_m(fan.buffer(safety.lateral_error_m))
-    if math.isnan(highest):
+    needed = needed_height_m(fan, airspace)
+    if math.isnan(needed):
         return None
-    needed = highest + airspace.total_clearance_m
-    for obstacle in airspace.obstacles:
-        reach_m = obstacle.clearance_m + safety.lateral_error_m
-        if fan.distance(obstacle.line) <= reach_m:
-            needed = max(needed, float(obstacle.xyz[:, 2].max()) + obstacle.clearance_m)
-    for zone in airspace.zones:
-        if fan.distance(zone.area) <= safety.lateral_error_m and zone.ceiling_m < 10_000:
-            top = airspace.dem.highest_within_m(zone.area)
-            needed = max(needed, top + zone.ceiling_m + safety.dem_error_m)
     altitude_m = max(15.0, math.ceil(needed - launch.ground_m))
     cone = CONE_SLOPE
     distance = np.hypot(*(cost.points[:, :2] - launch.xy).T)
     by_cone = launch.ground_m + CONE_SLOPE * distance
     height = np.maximum(cost.points[:, 2], np.minimum(by_cone, launch.ground_m + altitude_m))
-    # Take-off and landing stand above home itself; everywhere else the cone must not cut short.
-    away = distance > 1.0
-    if (height[away] < needed - 1e-6).any() and not _cone_is_clear(
-        cost.points[away], height[away], launch, airspace
-    ):
+    points, _ = along_flight(cost)
+    if not cone_is_clear(points, cone, altitude_m, needed, launch.ground_m, launch, airspace):
         cone = 0.0
         height = np.maximum(cost.points[:, 2], launch.ground_m + altitude_m)
     home_wh = return_wh(cost.points, height, launch, energy)
@@ -92,15 +81,77 @@ def plan_return(
     return Return(float(altitude_m), cone, fan, worst)
 
 
-def _cone_is_clear(
-    points: FloatArray, height: FloatArray, launch: Launch, airspace: Airspace
+def needed_height_m(ways: BaseGeometry, airspace: Airspace) -> float:
+    """The lowest height, in the DEM's reference, that clears everything in an area of ways.
+
+    NaN where part of it has no elevations.
+    """
+    safety = airspace.survey.safety
+    highest = airspace.dem.highest_within_m(ways.buffer(safety.lateral_error_m))
+    needed = highest + airspace.total_clearance_m
+    for obstacle in airspace.obstacles:
+        reach_m = obstacle.clearance_m + safety.lateral_error_m
+        if ways.distance(obstacle.line) <= reach_m:
+            needed = max(needed, float(obstacle.xyz[:, 2].max()) + obstacle.clearance_m)
+    for zone in airspace.zones:
+        if ways.distance(zone.area) <= safety.lateral_error_m and zone.ceiling_m < 10_000:
+            top = airspace.dem.highest_within_m(zone.area)
+            needed = max(needed, top + zone.ceiling_m + safety.dem_error_m)
+    return needed
+
+
+def along_flight(cost: Cost) -> tuple[FloatArray, FloatArray]:
+    """Points every 40 m of a flight, and the energy (K, 16) used up to the end of each one's leg.
+
+    A return may begin anywhere, not only at waypoints.
+    """
+    points, used = [cost.points[:1]], [cost.at_point_wh[:1]]
+    for k, (a, b) in enumerate(itertools.pairwise(cost.points), start=1):
+        count = max(1, math.ceil(float(np.hypot(*(b - a)[:2])) / _STEP_M))
+        t = (np.arange(count) + 1.0)[:, None] / count
+        points.append(a + t * (b - a))
+        used.append(np.repeat(cost.at_point_wh[k : k + 1], count, axis=0))
+    return np.concatenate(points), np.concatenate(used)
+
+
+def return_height_m(
+    points: FloatArray, slope: float, altitude_m: float, home_ground_m: float, place: Launch
+) -> FloatArray:
+    """Height (K,) of RTL's straight way to a place, by ArduCopter's rule.
+
+    Args:
+        slope: RTL_CONE_SLOPE; the cone's heights count from home's ground, whatever the place.
+        altitude_m: RTL_ALT, or a rally point's altitude where that is greater, above home.
+    """
+    above = np.full(len(points), altitude_m)
+    if slope > 0:
+        above = np.minimum(above, slope * np.hypot(*(points[:, :2] - place.xy).T))
+    return np.asarray(np.maximum(points[:, 2], home_ground_m + above))
+
+
+def cone_is_clear(
+    points: FloatArray,
+    slope: float,
+    altitude_m: float,
+    needed_m: float,
+    home_ground_m: float,
+    place: Launch,
+    airspace: Airspace,
 ) -> bool:
-    """Whether the lower ways home under the cone clear everything, leg by leg."""
-    low = height < launch.ground_m + airspace.survey.safety.ceiling_m * 3
+    """Whether ways flown lower because of the cone clear everything.
+
+    Right above the place itself the aircraft takes off or lands: that counts for nothing.
+    """
+    height = return_height_m(points, slope, altitude_m, home_ground_m, place)
+    away = np.hypot(*(points[:, :2] - place.xy).T)
+    low = (height < needed_m - 1e-6) & (away > 1.0)
+    if not low.any():
+        return True
+    fan = fan_of(points[low, :2], place.xy)
+    if needed_height_m(fan, airspace) <= float(height[low].min()):
+        return True
     for point, z in zip(points[low], height[low], strict=True):
-        if np.hypot(*(point[:2] - launch.xy)) < 2.0:
-            continue
-        bounds = airspace.bounds(np.array([point[:2], launch.xy]))
+        bounds = airspace.bounds(np.array([point[:2], place.xy]))
         if not (bounds.floor_m <= z + 1e-6).all():
             return False
     return True

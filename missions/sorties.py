@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from missions.airspace import Airspace
 from missions.energy import EnergyModel
 from missions.flight import Cost, Launch, Segment, cost_of
 from missions.items import item_count
+from missions.rally import RallyReturn, plan_rally
 from missions.returns import Return, plan_return
 from missions.routes import Router
 from missions.runs import Cut, Run
@@ -21,13 +23,20 @@ _SHORTEST_HALF_M = 60.0
 
 @dataclass(frozen=True)
 class PlannedSortie:
-    """A sortie before it is written."""
+    """A sortie before it is written.
+
+    Attributes:
+        rally: other places that it may return to, each proved.
+        rally_refused: name and reason of places that are nearer than home somewhere, not proved.
+    """
 
     launch: Launch
     segments: tuple[Segment, ...]
     cost: Cost
     home: Return
     energy: EnergyModel
+    rally: tuple[RallyReturn, ...] = ()
+    rally_refused: tuple[tuple[str, str], ...] = ()
 
     @property
     def runs(self) -> list[Run]:
@@ -47,6 +56,7 @@ def make_sorties(
     airspace: Airspace,
     router: Router,
     progress: Progress = silent,
+    rally_places: Sequence[Launch] = (),
 ) -> tuple[list[PlannedSortie], list[Cut]]:
     """Splits runs among launch sites and batteries.
 
@@ -67,10 +77,17 @@ def make_sorties(
             sortie, left, failed = _one_sortie(left, group.launch, router, energy)
             cuts += failed
             if sortie is not None:
-                sorties.append(sortie)
+                sorties.append(_with_rally(sortie, rally_places, airspace))
             progress(done + len(group.runs) - len(left), total, "sorties")
         done += len(group.runs)
     return sorties, cuts
+
+
+def _with_rally(
+    sortie: PlannedSortie, places: Sequence[Launch], airspace: Airspace
+) -> PlannedSortie:
+    found = plan_rally(sortie.cost, sortie.home, sortie.launch, places, airspace, sortie.energy)
+    return replace(sortie, home=found.home, rally=found.points, rally_refused=found.refused)
 
 
 def _by_launch(

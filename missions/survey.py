@@ -182,6 +182,11 @@ class Safety(_Section):
     )
     fence_margin_m: Above0 = Field(default=40.0, description="geofence beyond the flight path")
     power_line_clearance_m: Above0 = Field(default=15.0, description="above and beside power lines")
+    rally: Literal["launch_sites", "listed", "none"] = Field(
+        default="launch_sites",
+        description="where a return may go instead of home, if proved: to other launch sites and "
+        "[[rally]] places, to [[rally]] places alone, or nowhere",
+    )
     rtl_speed_m_s: Above0 | None = Field(default=None, description="default: the cruise speed")
     descent_overhead_s: NotNegative = Field(default=20.0, description="final metres and touch-down")
     takeoff_hover_s: NotNegative = Field(default=10.0, description="checks after take-off")
@@ -214,6 +219,14 @@ class Output(_Section):
 
 class LaunchSite(_Section):
     """A place to take off and land."""
+
+    name: str = ""
+    lon: Lon
+    lat: Lat
+
+
+class RallyPlace(_Section):
+    """A place where an aircraft may land by itself when it has to return: open, and kept free."""
 
     name: str = ""
     lon: Lon
@@ -289,6 +302,7 @@ class Survey(_Section):
     schedule: Schedule = Schedule()
     sides: tuple[Literal["left", "right"], ...] = ("left", "right")
     launch: tuple[LaunchSite, ...] = ()
+    rally: tuple[RallyPlace, ...] = ()
     keep_out: tuple[KeepOut, ...] = ()
     power_line: tuple[PowerLine, ...] = ()
     exclusion: tuple[Exclusion, ...] = ()

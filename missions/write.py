@@ -15,7 +15,7 @@ from missions.briefing import write_briefing
 from missions.formats import write_dji_kmz, write_parameters, write_qgc_plan, write_waypoints
 from missions.geofence import MOST_VERTICES, fence_polygon
 from missions.items import mission_of
-from missions.mission import FencePolygon, Geofence, Sortie
+from missions.mission import FencePolygon, Geofence, RallyPoint, Sortie
 from missions.parameters import highest_above_home_m, recommended
 from missions.plan_files import PLAN_VERSION
 from missions.planner import SurveyPlan
@@ -95,7 +95,11 @@ def _sortie(plan: SurveyPlan, number: int, made: PlannedSortie) -> Sortie:
     msl_offset_m = msl_minus_dem_m(plan)
     mission = mission_of(made.segments, made.launch, survey, plan.frame, msl_offset_m)
     area = shapely.union_all(
-        [made.home.fan, shapely.LineString(made.cost.points[:, :2]).buffer(0.5)]
+        [
+            made.home.fan,
+            shapely.LineString(made.cost.points[:, :2]).buffer(0.5),
+            *(rally.ways for rally in made.rally),
+        ]
     )
     keep_outs = [zone for zone in plan.airspace.zones if zone.area.intersects(
         area.buffer(survey.safety.fence_margin_m))]  # fmt: skip
@@ -106,12 +110,19 @@ def _sortie(plan: SurveyPlan, number: int, made: PlannedSortie) -> Sortie:
     geofence = Geofence((_fence_of(plan, ring, True), *exclusions))
     home_altitude = mission.home_altitude_m
     oblique = any(run.mode == "oblique" for run in made.runs)
-    parameters = recommended(
-        survey, mission, made.home, highest_above_home_m(mission, home_altitude), (), 0.0, oblique
+    rally = tuple(
+        RallyPoint(
+            LonLat(round(point.place.lon_deg, 7), round(point.place.lat_deg, 7)), point.altitude_m
+        )
+        for point in made.rally
     )
+    parameters = recommended(
+        survey, made.home, highest_above_home_m(mission, home_altitude), rally,
+        max((point.farthest_m for point in made.rally), default=0.0), oblique,
+    )  # fmt: skip
     sortie_id = f"S{number:02d}"
     details = _details(plan, sortie_id, made)
-    sortie = Sortie(sortie_id, mission, geofence, (), parameters, details)
+    sortie = Sortie(sortie_id, mission, geofence, rally, parameters, details)
     waylines, reason = _waylines(plan, sortie)
     details["kmz"] = {"files": list(waylines), "note": reason}
     return sortie
@@ -212,6 +223,18 @@ def _details(plan: SurveyPlan, sortie_id: str, made: PlannedSortie) -> dict[str,
         "photos": int((plan.photos.sortie == number).sum()),
         "rtl_altitude_above_home_m": made.home.altitude_m,
         "rtl_cone_slope": made.home.cone_slope,
+        "rally": [
+            {
+                "name": point.place.name,
+                "lon_deg": round(point.place.lon_deg, 7),
+                "lat_deg": round(point.place.lat_deg, 7),
+                "altitude_above_home_m": point.altitude_m,
+                "farthest_m": round(point.farthest_m, 1),
+                "energy_with_return_wh": round(point.worst_wh, 2),
+            }
+            for point in made.rally
+        ],
+        "rally_refused": [{"name": name, "reason": reason} for name, reason in made.rally_refused],
         "lanes": lanes,
     }
 

@@ -52,6 +52,8 @@ def surveys(draw: st.DrawFn) -> dict[str, Any]:
         },
     }
     if draw(st.booleans()):
+        survey["rally"] = [launch(draw(st.floats(-800, 800)), draw(st.floats(-400, 400)), "R")]
+    if draw(st.booleans()):
         x = draw(st.floats(-300, 300))
         wire = [(*lonlat(x, -500.0), 30.0), (*lonlat(x + 40.0, 500.0), 30.0)]
         survey["power_line"] = [{"points": wire, "reference": "ground"}]

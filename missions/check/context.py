@@ -28,6 +28,11 @@ class PlanContext:
     surface: Surface
     frame: LocalFrame
 
+    @property
+    def needed_m(self) -> float:
+        """Clearance plus the elevations' error budget."""
+        return self.survey.safety.clearance_m + self.survey.safety.dem_error_m
+
     @cached_property
     def tracks(self) -> list[tuple[Boundary, Track]]:
         """Every part of every boundary in the frame."""
@@ -122,6 +127,17 @@ class SortieContext:
         xy = self.plan.frame.to_xy(self.samples[:, :2])
         home = self.plan.frame.to_xy([[self.flight.home.lon_deg, self.flight.home.lat_deg]])
         return np.asarray(np.hypot(*(xy - home).T))
+
+    @cached_property
+    def home_xy(self) -> FloatArray:
+        """Home in the frame."""
+        home = self.flight.home
+        return np.asarray(self.plan.frame.to_xy([[home.lon_deg, home.lat_deg]])[0])
+
+    def along(self, step_m: float) -> FloatArray:
+        """(N, 3) points every so many metres of the flight, and all its waypoints."""
+        every = max(1, round(step_m / self.step_m))
+        return np.concatenate([self.samples[::every], self.points])
 
     def parameter(self, *names: str) -> float | None:
         """A recommended parameter's value under any of its names, in the old name's unit."""

@@ -17,33 +17,44 @@ _FENCE_BYTES = 560
 _STEP_ALONG_M = 60.0
 
 
-def energy(context: SortieContext) -> Iterator[CheckFinding]:
-    """The flight, and the return from anywhere on it, leave the reserve in the battery."""
+def used_wh(context: SortieContext) -> tuple[EnergyModel, FloatArray]:
+    """The energy model here, and what is used (K, 16) up to each of the flight's points."""
     survey = context.plan.survey
     model = EnergyModel.of(
         survey.aircraft, survey.safety, context.home_ground_m + survey.safety.ceiling_m
     )
     points = context.points
-    if len(points) < 2:
-        return
     xyz = np.column_stack([context.plan.frame.to_xy(points[:, :2]), points[:, 2]])
     speeds = np.array([leg.speed_m_s or survey.aircraft.cruise_speed_m_s
                        for leg in context.flight.legs])  # fmt: skip
     _, legs_wh = model.legs(xyz, speeds)
-    used = np.concatenate([model.hover_wh(survey.safety.takeoff_hover_s)[None], legs_wh]).cumsum(0)
-    home_xy = context.plan.frame.to_xy(
-        [[context.flight.home.lon_deg, context.flight.home.lat_deg]]
-    )[0]
-    height = return_height_m(context, points, np.hypot(*(xyz[:, :2] - home_xy).T))
+    takeoff_wh = model.hover_wh(survey.safety.takeoff_hover_s)[None]
+    return model, np.concatenate([takeoff_wh, legs_wh]).cumsum(axis=0)
+
+
+def way_wh(
+    context: SortieContext, model: EnergyModel, start: FloatArray, height_m: float, end: FloatArray
+) -> FloatArray:
+    """Energy (16,) of climbing on the spot, flying straight to `end` (x, y, ground) and landing."""
+    survey = context.plan.survey
     speed = survey.safety.rtl_speed_m_s or survey.aircraft.cruise_speed_m_s
+    way = np.array([start, [*start[:2], height_m], [*end[:2], height_m], end])
     landing = model.hover_wh(survey.safety.descent_overhead_s)
+    return np.asarray(model.legs(way, speed)[1].sum(axis=0) + landing)
+
+
+def energy(context: SortieContext) -> Iterator[CheckFinding]:
+    """The flight, and the return from anywhere on it, leave the reserve in the battery."""
+    points = context.points
+    if len(points) < 2:
+        return
+    model, used = used_wh(context)
+    xyz = np.column_stack([context.plan.frame.to_xy(points[:, :2]), points[:, 2]])
+    home = np.array([*context.home_xy, context.home_ground_m])
+    height = return_height_m(context, points, np.hypot(*(xyz[:, :2] - home[:2]).T))
     worst, where = 0.0, 0
     for k, point in enumerate(xyz):
-        way = np.array([
-            point, [*point[:2], height[k]], [*home_xy, height[k]],
-            [*home_xy, context.home_ground_m],
-        ])  # fmt: skip
-        total = float((used[k] + model.legs(way, speed)[1].sum(axis=0) + landing).max())
+        total = float((used[k] + way_wh(context, model, point, height[k], home)).max())
         if total > worst:
             worst, where = total, k
     if worst > model.budget_wh * 1.005:
@@ -61,10 +72,18 @@ def energy(context: SortieContext) -> Iterator[CheckFinding]:
 
 
 def return_height_m(
-    context: SortieContext, points: FloatArray, distance_m: FloatArray
+    context: SortieContext, points: FloatArray, distance_m: FloatArray, rally_m: float = 0.0
 ) -> FloatArray:
-    """Height (N,) of RTL's way home in the elevations' reference, by ArduCopter's rule."""
-    altitude_m = (context.parameter("RTL_ALT") or 1500.0) / 100.0
+    """Height (N,) of RTL's way in the elevations' reference, by ArduCopter's rule.
+
+    Args:
+        distance_m: (N,) to where the return goes.
+        rally_m: altitude of the rally point it goes to, above home.
+    """
+    altitude_m = max((context.parameter("RTL_ALT") or 1500.0) / 100.0, rally_m)
+    ceiling_m = context.parameter("FENCE_ALT_MAX")
+    if ceiling_m is not None:
+        altitude_m = min(altitude_m, ceiling_m - (context.parameter("FENCE_MARGIN") or 2.0))
     cone = context.parameter("RTL_CONE_SLOPE")
     above = np.full(len(points), altitude_m)
     if cone is None or cone > 0:
@@ -74,29 +93,15 @@ def return_height_m(
 
 def way_home(context: SortieContext) -> Iterator[CheckFinding]:
     """From all along the flight the straight way home at the return height is clear."""
-    survey, frame = context.plan.survey, context.plan.frame
-    needed = survey.safety.clearance_m + survey.safety.dem_error_m
-    step = max(1, round(_STEP_ALONG_M / context.step_m))
-    points = np.concatenate([context.samples[::step], context.points])
-    xy = frame.to_xy(points[:, :2])
-    home = frame.to_xy([[context.flight.home.lon_deg, context.flight.home.lat_deg]])[0]
+    frame = context.plan.frame
+    needed = context.plan.needed_m
+    points = context.along(_STEP_ALONG_M)
+    xy, home = frame.to_xy(points[:, :2]), context.home_xy
     distance = np.hypot(*(xy - home).T)
     height = return_height_m(context, points, distance)
-    wires = [(frame.to_xy(np.array(line.points)[:, :2]), line) for line in survey.power_line]
     worst, where = np.inf, -1
     for k in np.flatnonzero(distance > 2.0):
-        count = max(2, math.ceil(distance[k] / 5.0))
-        t = np.linspace(0.0, 1.0, count, endpoint=False)[:, None]
-        line_xy = xy[k] + t * (home - xy[k])
-        ground = context.plan.surface.at(frame.to_lonlat(line_xy)).higher_m
-        gap = float(np.min(height[k] - np.where(np.isfinite(ground), ground, np.inf)))
-        for wire_xy, wire in wires:
-            top = np.array(wire.points)[:, 2]
-            if wire.reference == "ground":
-                top = top + context.plan.surface.at(np.array(wire.points)[:, :2]).bilinear_m
-            if shapely.LineString(wire_xy).distance(shapely.LineString([xy[k], home])) < 1.0:
-                gap = min(gap, float(height[k] - top.max()) + needed - (
-                    wire.clearance_m or survey.safety.power_line_clearance_m))  # fmt: skip
+        gap = way_clearance_m(context, xy[k], home, height[k])
         if gap < worst:
             worst, where = gap, int(k)
     if worst < needed - 0.05:
@@ -107,6 +112,44 @@ def way_home(context: SortieContext) -> Iterator[CheckFinding]:
             context.sortie.sortie_id, context.plan.station_of(points[where, :2]),
             {"clearance_m": worst, "needed_m": needed},
         )  # fmt: skip
+    ways = shapely.linestrings(np.stack([xy, np.broadcast_to(home, xy.shape)], axis=1))
+    for number, zone in enumerate(context.plan.survey.keep_out, start=1):
+        area = shapely.Polygon(frame.to_xy(np.array(zone.polygon)))
+        through = np.flatnonzero(shapely.intersects(area, ways))
+        # Above its ceiling a keep-out is free; that is proved with the clearance by the planner.
+        if len(through) and zone.ceiling_m >= 10_000:
+            yield CheckFinding(
+                Level.WARNING, "way-home-keep-out",
+                f"a return from here goes straight through keep-out {zone.name or number}: take "
+                "over by hand, or launch elsewhere",
+                context.sortie.sortie_id, context.plan.station_of(points[through[0], :2]),
+                {"places": float(len(through))},
+            )  # fmt: skip
+
+
+def way_clearance_m(
+    context: SortieContext, start_xy: FloatArray, end_xy: FloatArray, height_m: float
+) -> float:
+    """Least gap between a level way and what lies under it; wires count as ground.
+
+    -inf where there are no elevations.
+    """
+    survey, frame = context.plan.survey, context.plan.frame
+    count = max(2, math.ceil(float(np.hypot(*(end_xy - start_xy))) / 5.0))
+    t = np.linspace(0.0, 1.0, count, endpoint=False)[:, None]
+    ground = context.plan.surface.at(frame.to_lonlat(start_xy + t * (end_xy - start_xy))).higher_m
+    gap = float(np.min(height_m - np.where(np.isfinite(ground), ground, np.inf)))
+    for wire in survey.power_line:
+        line = np.array(wire.points)
+        way = shapely.LineString([start_xy, end_xy])
+        if shapely.LineString(frame.to_xy(line[:, :2])).distance(way) >= 1.0:
+            continue
+        top = line[:, 2]
+        if wire.reference == "ground":
+            top = top + context.plan.surface.at(line[:, :2]).bilinear_m
+        clearance = wire.clearance_m or survey.safety.power_line_clearance_m
+        gap = min(gap, float(height_m - top.max()) + context.plan.needed_m - clearance)
+    return gap
 
 
 def fence(context: SortieContext) -> Iterator[CheckFinding]:
@@ -134,7 +177,7 @@ def fence(context: SortieContext) -> Iterator[CheckFinding]:
         return
     margin = context.parameter("FENCE_MARGIN") or 2.0
     points = shapely.points(frame.to_xy(context.samples[:, :2]))
-    home = frame.to_xy([[context.flight.home.lon_deg, context.flight.home.lat_deg]])[0]
+    home = context.home_xy
     outside = ~np.asarray(shapely.contains(area, points))
     edge = np.asarray(shapely.distance(area.exterior, points))
     if outside.any() or float(edge.min()) < margin:
@@ -162,6 +205,7 @@ def fence(context: SortieContext) -> Iterator[CheckFinding]:
     limit = context.parameter("FENCE_ALT_MAX")
     highest = float(context.flight.points[:, 2].max())
     rtl_m = (context.parameter("RTL_ALT") or 0.0) / 100.0
+    rtl_m = max(rtl_m, *(point.altitude_above_home_m for point in sortie.rally), 0.0)
     if limit is None or limit < max(highest, rtl_m) + margin:
         yield CheckFinding(
             Level.BLOCKING, "fence-height",
@@ -169,22 +213,3 @@ def fence(context: SortieContext) -> Iterator[CheckFinding]:
             f"return height ({rtl_m:.0f} m above home)",
             name, numbers={"highest_m": highest, "rtl_m": rtl_m},
         )  # fmt: skip
-
-
-def rally(context: SortieContext) -> Iterator[CheckFinding]:
-    """Rally points are within the limit that makes ArduPilot use them."""
-    if not context.sortie.rally:
-        return
-    limit_m = (context.parameter("RALLY_LIMIT_KM") or 0.3) * 1000.0
-    frame = context.plan.frame
-    points = frame.to_xy(context.points[:, :2])
-    for point in context.sortie.rally:
-        xy = frame.to_xy([[point.position.lon_deg, point.position.lat_deg]])[0]
-        farthest = float(np.hypot(*(points - xy).T).max())
-        if farthest > limit_m:
-            yield CheckFinding(
-                Level.WARNING, "rally",
-                f"a rally point is up to {farthest:.0f} m away, RALLY_LIMIT_KM is "
-                f"{limit_m / 1000:.1f}",
-                context.sortie.sortie_id, numbers={"distance_m": farthest, "limit_m": limit_m},
-            )  # fmt: skip

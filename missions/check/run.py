@@ -22,7 +22,8 @@ from missions.check.flight_rules import (
     structure,
 )
 from missions.check.kmz_rules import kmz
-from missions.check.return_rules import energy, fence, rally, way_home
+from missions.check.rally_rules import rally
+from missions.check.return_rules import energy, fence, way_home
 from missions.check.surface import Surface
 from missions.plan_files import read_plan
 from missions.survey import survey_from
