@@ -11,10 +11,11 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.special import expit
 
-from analysis.fence import decode
+from analysis.fence import decode, network, template
 from analysis.fence.decode import CELL_LENGTH_M, COLLAPSED, GAP, INTACT, OBSCURED
-from analysis.fence.network import BLOCK, COLUMNS_PER_CELL, look, reach_for
+from analysis.fence.network import BLOCK, COLUMNS_PER_CELL, reach_for
 from analysis.fence.strip import Centre, Strip, straighten
+from analysis.fence.template import Light
 from analysis.heights import SurfaceModel
 from analysis.raster import Orthophoto
 from corridor import Progress, Track, silent
@@ -29,8 +30,8 @@ _LEAST_LINE = 0.25
 """Probability of the line, over some 16 m, below which nothing is said of the fence."""
 _AROUND_LINE = 81
 _LINE_FOR_STATES = (0.4, 0.8)
-_AROUND_STATE = 11
-"""Probability of the line over 2 m at which the states begin to count, and count in full."""
+_AROUND_STATE = 11  # cells
+"""Share of the line in the evidence over 2 m at which states begin to count, and count in full."""
 _LINE_FOR_BREACH = 0.5
 _END_M = 1.5
 _TALL_M = 1.0
@@ -89,12 +90,14 @@ class Answer:
         offset_m: (R,) of the rows from the drawn line.
         line: (R, N) logits of the fence running there.
         states: (4, R, N) logits of the states.
+        light: (2 R, 2 N) the lightness of the strip, for the second opinion.
         imaged: (N,) whether a cell was imaged.
     """
 
     offset_m: FloatArray
     line: npt.NDArray[np.float32]
     states: npt.NDArray[np.float32]
+    light: Light
     imaged: npt.NDArray[np.bool_]
 
 
@@ -141,18 +144,23 @@ def assess(
         coarse = ortho.gsd_m > _COARSEST_GSD_M
         reason = f"pixels of {100 * ortho.gsd_m:.0f} cm show no fence" if coarse else "not imaged"
         return _nothing(track, reason)
+    light = np.concatenate([each.light for each in answers], axis=1)
     found = decode.find_line(line, offset, tolerance_m)
-    state = decode.states_along(states, found.row)
+    # What the fence looks like on most of its line tells where it runs on the rest.
+    look = template.likelihood(light, found.row)
+    found = decode.find_line(line, offset, tolerance_m, look.everywhere)
+    look = template.likelihood(light, found.row)
+    state = decode.second_opinion(decode.states_along(states, found.row), look.along)
     offset_m = np.interp(found.row, np.arange(len(offset)), offset)
     column = np.minimum(np.arange(cells) * COLUMNS_PER_CELL, count - 1)
     xy = centre.xy[column] + offset_m[:, None] * centre.normal[column]
     if dsm is not None:
         _cover_by_height(state, dsm, ortho, xy, centre.normal[column])
-    sequence, _ = decode.smooth_states(state, _trust(imaged, found.line))
+    sequence, _ = decode.smooth_states(state, _trust(imaged, found.apart))
     told = _running_mean(np.where(imaged, found.line, np.nan), _AROUND_LINE) >= _LEAST_LINE
     chainage = np.append(centre.chainage_m[column], centre.chainage_m[-1])
     chainage[0], chainage[-1] = track.chainage_m[0], track.chainage_m[-1]
-    doubtful = _doubtful(sequence, state, found.line, imaged)
+    doubtful = _doubtful(sequence, state, found.apart, imaged)
     spans, broken = _spans(chainage, sequence, state, found.line, (imaged, told, doubtful))
     known = imaged & told
     vertices = np.unique(np.append(np.arange(0, cells, 3), cells - 1))
@@ -180,7 +188,7 @@ def _answer(ortho: Orthophoto, centre: Centre, tolerance_m: float, first: int, l
     missing = -(end - begin) % BLOCK
     if missing:
         strip = _widened(strip, missing)
-    logits, offset = look(strip)
+    logits, light, offset = network.look(strip)
     cut = slice((first - begin) // COLUMNS_PER_CELL, -(-(last - begin) // COLUMNS_PER_CELL))
     pairs = seen[first - begin : last - begin]
     pairs = np.append(pairs, pairs[-1:]) if len(pairs) % 2 else pairs
@@ -188,6 +196,7 @@ def _answer(ortho: Orthophoto, centre: Centre, tolerance_m: float, first: int, l
         offset_m=offset,
         line=logits[0, :, cut],
         states=logits[1:, :, cut],
+        light=template.keep_light(light[:, first - begin : last - begin]),
         imaged=np.asarray(pairs.reshape(-1, COLUMNS_PER_CELL).all(axis=1)),
     )
 
@@ -208,14 +217,14 @@ def _widened(strip: Strip, columns: int) -> Strip:
     )
 
 
-def _trust(imaged: npt.NDArray[np.bool_], line: FloatArray) -> FloatArray:
+def _trust(imaged: npt.NDArray[np.bool_], apart: FloatArray) -> FloatArray:
     """How much a cell's states count.
 
     Nothing where nothing was imaged, little in the first and last metre and a half, and the less
-    the less the line is told from its surroundings: beside the fence there is always a gap.
+    the more evidence there is for a line elsewhere: beside the fence there is always a gap.
     """
     low, high = _LINE_FOR_STATES
-    near = _running_mean(line, _AROUND_STATE)
+    near = _running_mean(apart, _AROUND_STATE)
     trust = np.asarray(imaged * np.clip((near - low) / (high - low), 0.0, 1.0), dtype=np.float64)
     ends = round(_END_M / CELL_LENGTH_M)
     edge = np.flatnonzero(np.diff(np.concatenate([[0], imaged.astype(int), [0]])))
@@ -268,7 +277,7 @@ _STATE = {
 def _doubtful(
     sequence: npt.NDArray[np.int64],
     state: FloatArray,
-    line: FloatArray,
+    apart: FloatArray,
     imaged: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.bool_]:
     """Cells of stretches that may be broken or not, and of breaches cut by the picture's edge."""
@@ -283,7 +292,7 @@ def _doubtful(
     for number, part in enumerate(ndimage.find_objects(labels, count), 1):
         cells = part[0]
         cut = near_end[cells].any() and cells.stop - cells.start < 4 * ends
-        lost = line[cells].mean() < _LINE_FOR_BREACH
+        lost = apart[cells].mean() < _LINE_FOR_BREACH
         if chance[cells].mean() < _LEAST_BROKEN or lost or cut:
             out[cells] |= labels[cells] == number
     return out

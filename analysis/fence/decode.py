@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from numba import njit
+from scipy import ndimage
 from scipy.special import log_softmax, logsumexp
 
 Floats = npt.NDArray[np.float64]
@@ -20,10 +21,14 @@ _TRAINING_WEIGHT = np.array([1.0, 2.0, 3.0, 1.5])
 _FLOOR = -9.0
 _BEND_COST = 1.2
 _AROUND = 2
+_LOOK_WEIGHT = 0.15
+"""Of the template's ratio: its columns are averaged over 0.8 m, so cells say the same thing."""
 _COMMON = np.array([0.86, 0.07, 0.025, 0.045])
 """Share of the states' cells in training: what a cell's probability holds beside its evidence."""
 _PRIOR_TAKEN_OFF = 0.6
 """How much of that is taken off again before the sequence model adds its own expectation."""
+_OPINION = (0.73, 0.40, 0.49)
+"""Weight of the network's log odds, of the template's, and what is added to those of intact."""
 _MEAN_LENGTH_M = np.array([150.0, 3.0, 4.0, 6.0])
 """Of a stretch in each state, for the sequence model; a panel is 2 to 3 m, a crown 3 to 10 m."""
 _ENTRY = np.array([0.0, 0.45, 0.15, 0.4])
@@ -32,27 +37,36 @@ _ENTRY = np.array([0.0, 0.45, 0.15, 0.4])
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is kept of the answer along one line, a value a cell of 0.2 m.
+    """Where one line runs, a value a cell of 0.2 m.
 
     Attributes:
         row: (N,) of the line, fractional rows of the answer.
         line: (N,) probability that the line runs here and not in another row.
-        state: (N, 4) probability of each state by the cell's own evidence.
+        apart: (N,) how much of the evidence for a line here and for its strongest rival is for this
+            one: near 1 also in a gap, where there is little evidence for any line.
     """
 
     row: Floats
     line: Floats
-    state: Floats
+    apart: Floats
 
 
-def find_line(line: npt.NDArray[np.float32], offset_m: Floats, tolerance_m: float) -> Evidence:
-    """The smooth line of most evidence; `state` is filled by `judge`.
+def find_line(
+    line: npt.NDArray[np.float32],
+    offset_m: Floats,
+    tolerance_m: float,
+    look: npt.NDArray[np.float32] | None = None,
+) -> Evidence:
+    """The smooth line of most evidence.
 
     Args:
         line: (R, N) logits.
         offset_m: (R,) of the rows from the drawn line.
         tolerance_m: how far the fence may be from it.
+        look: (R, N) log likelihood ratios by the template of a line found before.
     """
+    if look is not None:
+        line = line + _LOOK_WEIGHT * look
     chance = log_softmax(line.astype(np.float64), axis=0)
     beyond_m = np.maximum(np.abs(offset_m) - tolerance_m, 0.0)
     prior = -0.5 * (offset_m / (1.2 * tolerance_m)) ** 2 - 0.5 * (beyond_m / 0.4) ** 2
@@ -64,7 +78,16 @@ def find_line(line: npt.NDArray[np.float32], offset_m: Floats, tolerance_m: floa
     total = weight.sum(axis=0)
     row = (weight * near).sum(axis=0) / np.maximum(total, 1e-9)
     row = np.where(total > 0.05, row, path)
-    return Evidence(row, total, np.zeros((line.shape[1], 4)))
+    apart = total / np.maximum(total + _rival(np.exp(chance), path), 1e-9)
+    return Evidence(row, total, apart)
+
+
+def _rival(chance: Floats, path: npt.NDArray[np.int64]) -> Floats:
+    """(N,) probability of the likeliest other place, as wide as what is counted for the line."""
+    width = 2 * _AROUND + 1
+    near = ndimage.uniform_filter1d(chance, width, axis=0, mode="constant") * width
+    apart = np.abs(np.arange(len(chance))[:, None] - path[None, :]) > width
+    return np.asarray(np.where(apart, near, 0.0).max(axis=0))
 
 
 def states_along(states: npt.NDArray[np.float32], row: Floats) -> Floats:
@@ -75,6 +98,20 @@ def states_along(states: npt.NDArray[np.float32], row: Floats) -> Floats:
     logits = states[:, near, np.arange(columns)[None, :]].mean(axis=1)
     chance = log_softmax(logits.astype(np.float64), axis=0) - np.log(_TRAINING_WEIGHT)[:, None]
     return np.exp(chance - logsumexp(chance, axis=0)[None, :]).T
+
+
+def second_opinion(state: Floats, ratio: Floats) -> Floats:
+    """The states' probabilities (N, 4) with what the template says of them.
+
+    Args:
+        state: (N, 4) by the network.
+        ratio: (N,) log likelihood ratio of fence to ground by the template. It tells whether the
+            fence is there; what is there instead, the network tells.
+    """
+    own, other, shift = _OPINION
+    logs = own * np.log(np.clip(state, 1e-4, 1.0))
+    logs[:, INTACT] += other * ratio + shift
+    return np.asarray(np.exp(logs - logsumexp(logs, axis=1)[:, None]))
 
 
 def smooth_states(state: Floats, trust: Floats) -> tuple[npt.NDArray[np.int64], Floats]:

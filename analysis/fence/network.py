@@ -40,20 +40,21 @@ def _session() -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def look(strip: Strip) -> tuple[FloatGrid, npt.NDArray[np.float64]]:
+def look(strip: Strip) -> tuple[FloatGrid, FloatGrid, npt.NDArray[np.float64]]:
     """The network's answer for a strip whose columns are a multiple of `BLOCK`.
 
     Returns:
-        (5, R, N / 2) logits: that the fence runs here, and the four states if it does; and the
-        offset of each of the R rows in metres, left positive.
+        (5, R, N / 2) logits: that the fence runs here, and the four states if it does; the
+        lightness (2 R, N) it was shown; and the offset of each of the R rows in metres, left
+        positive.
     """
     half = (len(strip.offset_m) - 1) // 2
     rows = round(2 * half * strip.across_m / ACROSS_M / BLOCK) * BLOCK
     size = (strip.last - strip.first, rows)
     rgb = cv2.resize(strip.rgb, size, interpolation=cv2.INTER_AREA)
     valid = cv2.resize(strip.valid.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    inputs = network_input(rgb, valid)[None]
-    logits = np.asarray(_session().run(None, {"strip": inputs})[0][0], dtype=np.float32)
+    inputs = network_input(rgb, valid)
+    logits = np.asarray(_session().run(None, {"strip": inputs[None]})[0][0], dtype=np.float32)
     per_cell = len(strip.offset_m) / logits.shape[1]
     row = (np.arange(logits.shape[1]) + 0.5) * per_cell - 0.5 - half
-    return logits, row * strip.across_m
+    return logits, inputs[0], row * strip.across_m

@@ -1,0 +1,142 @@
+"""A second opinion: does the ground here look like the fence elsewhere along this very line?
+
+A template of the fence's cross-profile is learned from the line itself, whitened by profiles at
+parallels beside it, and compared with every column (a matched filter). It needs no training and
+does not mind what the fence is, as long as it looks the same for some tens of metres and differs
+from what lies beside it; where it does not, it has no opinion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from analysis.fence.features import ACROSS_M, ALONG_M
+
+Floats = npt.NDArray[np.float64]
+Grid = npt.NDArray[np.float32]
+Light = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Ratios:
+    """Log likelihood ratios of fence to ground, `along` a line and `everywhere` around it."""
+
+    along: Floats
+    everywhere: Grid
+
+
+LIGHT_STEP = 0.04
+"""Of the kept lightness, in deviations of the ground near by."""
+_WINDOW_M = 100.0
+_BESIDE_M = 50.0
+"""The template of a window is learned from the window and this much to both sides."""
+_HALF_M = 0.5
+_HIGH_PASS_M = 1.6
+_FIRST_BESIDE_M, _LAST_BESIDE_M, _STEP_BESIDE_M = 0.96, 3.2, 0.24
+_ALONG_M = 0.8
+"""Length along the fence over which a response is averaged: a cut of 1 m must show."""
+_WANDER_M = 0.08
+_SPREAD = 0.25
+"""How much an unbroken fence's own response varies, of 1."""
+_MOST = 6.0
+_LEAST_COLUMNS = 100
+_ROUNDS = 2
+_FENCED = 0.4
+"""A response above this is taken for fence when the template is learned again."""
+
+
+def keep_light(channel: npt.NDArray[np.float32]) -> Light:
+    """The network's lightness channel (M, N) in one byte a value."""
+    return np.clip(np.rint(channel / LIGHT_STEP), -127, 127).astype(np.int8)
+
+
+def likelihood(light: Light, row: Floats) -> Ratios:
+    """Log likelihood ratio of fence to ground, (N / 2,) along a line and (M / 2, N / 2) all over.
+
+    Args:
+        light: (M, N) from `keep_light`, columns of `ALONG_M`, rows of `ACROSS_M`.
+        row: (N / 2,) of the line, in rows of twice the height, fractional.
+
+    Returns:
+        Both positive where the look of the fence is found; 0 where nothing can be told.
+    """
+    cells = len(row)
+    columns = light.shape[1]
+    along = np.zeros(cells)
+    everywhere = np.zeros((len(light) // 2, cells), np.float32)
+    step, beside = round(_WINDOW_M / ALONG_M), round(_BESIDE_M / ALONG_M)
+    at = np.interp(np.arange(columns), np.arange(cells) * 2 + 0.5, row * 2 + 0.5)
+    at = cv2.GaussianBlur(at[None].astype(np.float32), (0, 0), 8)[0]
+    for first in range(0, columns, step):
+        last = min(first + step, columns)
+        begin, end = max(0, first - beside), min(columns, last + beside)
+        if end - begin < _LEAST_COLUMNS:
+            continue
+        ratio = _compare(light[:, begin:end].astype(np.float32) * LIGHT_STEP, at[begin:end])
+        ratio = ratio[:, first - begin : last - begin]
+        if ratio.shape[1] % 2:
+            ratio = np.column_stack([ratio, ratio[:, -1:]])
+        part = slice(first // 2, -(-last // 2))
+        ratio = ratio.reshape(len(ratio), -1, 2).mean(axis=2)
+        here = at[first:last:2] / 2 - 0.25
+        everywhere[:, part] = ratio[: len(ratio) // 2 * 2].reshape(-1, 2, ratio.shape[1]).mean(1)
+        reach = round(_WANDER_M / ACROSS_M / 2)
+        rows = np.round(here).astype(int) + np.arange(-reach, reach + 1)[:, None]
+        rows = np.clip(rows, 0, len(everywhere) - 1)
+        along[part] = everywhere[rows, np.arange(first // 2, -(-last // 2))[None, :]].max(axis=0)
+    return Ratios(along, everywhere)
+
+
+def _compare(light: npt.NDArray[np.float32], at: npt.NDArray[np.float32]) -> Grid:
+    """The ratio (M, N) for every place of one window."""
+    light = light - cv2.blur(light, (1, 2 * round(_HIGH_PASS_M / ACROSS_M / 2) + 1))
+    steps = np.arange(_FIRST_BESIDE_M, _LAST_BESIDE_M + 1e-6, _STEP_BESIDE_M) / ACROSS_M
+    shifts = np.concatenate([-steps[::-1], steps])
+    half = round(_HALF_M / ACROSS_M)
+    inside = (at + shifts[:, None] > half + 1) & (at + shifts[:, None] < len(light) - half - 2)
+    if inside.sum() < 4 * _LEAST_COLUMNS:
+        return np.zeros_like(light)
+    beside = np.stack([_profiles(light, at + shift, half) for shift in shifts])
+    ground = np.moveaxis(beside, 1, 0)[:, inside]
+    mean = ground.mean(axis=1)
+    spread = np.cov(ground)
+    spread += np.eye(len(spread)) * (0.05 * np.trace(spread) / len(spread) + 1e-9)
+    here = _profiles(light, at, half)
+    shape = np.median(here, axis=1) - mean
+    for _ in range(_ROUNDS):
+        weight = _weight(spread, shape)
+        fenced = cv2.blur((weight @ (here - mean[:, None]))[None].astype(np.float32), (9, 1))[0]
+        if (fenced > _FENCED).sum() > _LEAST_COLUMNS // 3:
+            shape = np.median(here[:, fenced > _FENCED], axis=1) - mean
+    weight = _weight(spread, shape)
+    found = cv2.filter2D(light, -1, weight[:, None].astype(np.float32)) - float(weight @ mean)
+    found = cv2.blur(found, (round(_ALONG_M / ALONG_M), 1))
+    # The nulls may wander as the line itself may.
+    reach = round(_WANDER_M / ACROSS_M)
+    best = cv2.dilate(found, np.ones((2 * reach + 1, 1), np.uint8))
+    null = np.concatenate([_profiles(best, at + shift, 0)[0] for shift in shifts])[inside.ravel()]
+    middle = float(np.median(null))
+    noise = 1.48 * float(np.median(np.abs(null - middle)))
+    fence = max(1.0 - middle, 1e-3)
+    variance = (noise / fence) ** 2 + _SPREAD**2
+    return np.clip((2 * (found - middle) / fence - 1) / (2 * variance), -_MOST, _MOST)
+
+
+def _weight(spread: Floats, shape: Floats) -> Floats:
+    """The matched filter for `shape` in noise of covariance `spread`: 1 where the shape is."""
+    weight = np.linalg.solve(spread, shape)
+    return np.asarray(weight / max(float(weight @ shape), 1e-9))
+
+
+def _profiles(light: Grid, at: npt.NDArray[np.float32], half: int) -> Grid:
+    """(2 half + 1, N) lightness around the row `at` of each column."""
+    rows = at[None, :] + np.arange(-half, half + 1, dtype=np.float32)[:, None]
+    columns = np.broadcast_to(np.arange(light.shape[1], dtype=np.float32)[None, :], rows.shape)
+    return cv2.remap(
+        light, columns.copy(), rows.astype(np.float32), cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
