@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,14 @@ from rasterio.windows import Window
 
 from analysis.raster import Orthophoto
 from analysis.raster_source import ByteArray
-from analysis.report.pictures import STRIP_HALF_WIDTH_M, strip_tiles
+from analysis.report.pictures import (
+    STRIP_HALF_WIDTH_M,
+    STRIP_TILE_M,
+    strip_count,
+    strip_tile,
+)
 from analysis.results import FenceLine
-from corridor import InputError, Side, atomic_path
+from corridor import InputError, Side, Track, atomic_path
 from corridor.findings import FencePiece, Finding, gpkg_in, read_condition, read_findings
 from corridor.values import FloatArray
 
@@ -37,31 +42,47 @@ _LEAST_CORRELATION = 0.15
 # The strip that is kept with the findings
 
 
+def kept_pixel_m(ortho: Orthophoto) -> float:
+    """The pixel that strips are kept with."""
+    return max(_PIXEL_M, ortho.gsd_m)
+
+
+def grey_tile(ortho: Orthophoto, track: Track, index: int) -> ByteArray:
+    """One tile of a fence as it is kept: grey, 0 where nothing was imaged."""
+    tile = strip_tile(ortho, track, kept_pixel_m(ortho), index)
+    grey = np.maximum(cv2.cvtColor(tile.rgb, cv2.COLOR_RGB2GRAY), 1)
+    grey[~tile.valid] = 0
+    return grey
+
+
 def write_strips(out: Path, ortho: Orthophoto, lines: Sequence[FenceLine]) -> None:
-    """Keeps each fence straightened and grey, for the next flight to be laid over.
+    """Keeps each fence straightened and grey, for the next flight to be laid over."""
+    for line in lines:
+        tiles = (grey_tile(ortho, line.found, i) for i in range(strip_count(line.found)))
+        write_strip(out, ortho, line, tiles)
+
+
+def write_strip(out: Path, ortho: Orthophoto, line: FenceLine, tiles: Iterable[ByteArray]) -> None:
+    """Keeps one fence, given its tiles in order.
 
     `strips/NAME.tif`: x is the chainage, y the offset to the left of the fence as found, both in
     metres; 0 is what was not imaged.
     """
-    pixel_m = max(_PIXEL_M, ortho.gsd_m)
-    for line in lines:
-        first_m, last_m = float(line.found.chainage_m[0]), float(line.found.chainage_m[-1])
-        width = max(1, math.ceil((last_m - first_m) / pixel_m))
-        height = 2 * round(STRIP_HALF_WIDTH_M / pixel_m)
-        with atomic_path(out / STRIPS / f"{line.name}.tif") as partial, rasterio.open(
-            partial, "w", driver="GTiff", count=1, dtype="uint8", width=width, height=height,
-            transform=Affine(pixel_m, 0, first_m, 0, -pixel_m, height / 2 * pixel_m),
-            tiled=True, blockxsize=512, blockysize=256, compress="deflate", predictor=2,
-            zlevel=1, nodata=0,
-        ) as file:  # fmt: skip
-            for tile in strip_tiles(ortho, line.found, pixel_m):
-                at = round((tile.start_m - first_m) / pixel_m)
-                grey = np.maximum(cv2.cvtColor(tile.rgb, cv2.COLOR_RGB2GRAY), 1)
-                grey[~tile.valid] = 0
-                columns = min(grey.shape[1], width - at)
-                if columns > 0:
-                    window = Window(at, 0, columns, height)
-                    file.write(grey[None, :, :columns], window=window)
+    pixel_m = kept_pixel_m(ortho)
+    first_m, last_m = float(line.found.chainage_m[0]), float(line.found.chainage_m[-1])
+    width = max(1, math.ceil((last_m - first_m) / pixel_m))
+    height = 2 * round(STRIP_HALF_WIDTH_M / pixel_m)
+    with atomic_path(out / STRIPS / f"{line.name}.tif") as partial, rasterio.open(
+        partial, "w", driver="GTiff", count=1, dtype="uint8", width=width, height=height,
+        transform=Affine(pixel_m, 0, first_m, 0, -pixel_m, height / 2 * pixel_m),
+        tiled=True, blockxsize=512, blockysize=256, compress="deflate", predictor=2,
+        zlevel=1, nodata=0,
+    ) as file:  # fmt: skip
+        for index, grey in enumerate(tiles):
+            at = round(index * STRIP_TILE_M / pixel_m)
+            columns = min(grey.shape[1], width - at)
+            if columns > 0:
+                file.write(grey[None, :, :columns], window=Window(at, 0, columns, height))
 
 
 @dataclass(frozen=True)

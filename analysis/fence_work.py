@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import rasterio
 import shapely
 
 from analysis.fence.assess import Answer, answer, assess
 from analysis.heights import SurfaceModel
-from analysis.raster import Orthophoto
+from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.results import FenceLine, piece_line
 from corridor import Boundary, Track
-from corridor.findings import BreachType, FencePiece, FenceState, Finding, FindingKind
+from corridor.findings import BreachType, FencePiece, FenceState
 from corridor.values import FloatArray
-
-_SEVERITY = {BreachType.GAP: 4, BreachType.COLLAPSED: 4, BreachType.HOLE: 3}
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,17 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Breach:
-    """A place where the fence is broken, or is suspected to be."""
+    """A place where the fence is broken, or is suspected to be.
+
+    `evidence` says how strongly each cue spoke, `seen` how it was looked at, where that is known.
+    """
 
     start_m: float
     end_m: float
     breach_type: BreachType
     confidence: float
     evidence: Mapping[str, float] = field(default_factory=dict)
+    seen: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,27 @@ class FenceResult:
     breaches: tuple[Breach, ...] = ()
 
 
+def laid_over(stretches: Sequence[Stretch], into: Stretch) -> tuple[Stretch, ...]:
+    """The stretches with `into`, which lies within them, in the place of what was there."""
+    laid: list[Stretch] = []
+    for each in stretches:
+        if each.end_m <= into.start_m or each.start_m >= into.end_m:
+            laid.append(each)
+            continue
+        if each.start_m < into.start_m:
+            laid.append(replace(each, end_m=into.start_m))
+        if each.start_m <= into.start_m:
+            laid.append(into)
+        if into.end_m < each.end_m:
+            laid.append(replace(each, start_m=into.end_m))
+    return tuple(laid)
+
+
 def answer_piece(orthos: tuple[Path, ...], boundary: Boundary, part: int, number: int) -> Answer:
     """Opens the picture and looks at one piece of a part; for another process."""
-    ortho = Orthophoto.open(orthos)
-    return answer(ortho, ortho.track(boundary, part), boundary.offset_tolerance_m, number)
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+        ortho = Orthophoto.open(orthos)
+        return answer(ortho, ortho.track(boundary, part), boundary.offset_tolerance_m, number)
 
 
 def assess_part(
@@ -132,40 +152,6 @@ def pieces_of(ortho: Orthophoto, line: FenceLine, fence: FenceResult) -> list[Fe
         )
         for stretch in fence.stretches
     ]
-
-
-def breach_findings(ortho: Orthophoto, line: FenceLine, fence: FenceResult) -> list[Finding]:
-    """The breaches as findings, with what to do next."""
-    findings = []
-    for breach in fence.breaches:
-        length_m = breach.end_m - breach.start_m
-        severity = _SEVERITY[breach.breach_type]
-        # People walk through where a path says so, or where two can pass side by side.
-        if breach.evidence.get("footpath", 0.0) > 0 or (
-            breach.breach_type is BreachType.GAP and length_m >= 1.0
-        ):
-            severity += 1
-        sure = breach.confidence >= 0.5 and breach.breach_type is not BreachType.HOLE
-        findings.append(
-            Finding(
-                finding_id="",
-                kind=FindingKind.BREACH,
-                geometry=_lonlat_line(ortho, line, breach.start_m, breach.end_m),
-                confidence=round(breach.confidence, 3),
-                severity=min(severity, 5) if breach.confidence >= 0.3 else min(severity, 3),
-                breach_type=breach.breach_type,
-                route=line.boundary.route,
-                side=line.boundary.side,
-                chainage_start_m=breach.start_m,
-                chainage_end_m=breach.end_m,
-                length_m=round(length_m, 2),
-                width_m=round(length_m, 2),
-                crosses_fence=breach.evidence.get("footpath", 0.0) > 0,
-                evidence={name: round(float(v), 3) for name, v in breach.evidence.items()},
-                extra={"next_step": "mend" if sure else "look_again_obliquely"},
-            )
-        )
-    return findings
 
 
 def _lonlat_line(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from analysis.access import Meeting
-from analysis.fence_work import Breach, FenceResult, Stretch
+from analysis.fence_work import Breach, FenceResult, Stretch, laid_over
 from analysis.footpaths import Footpath, PathClass
 from analysis.oblique import Opening, SideView
 from corridor.findings import BreachType, FenceState
@@ -92,19 +92,8 @@ def _suspect(fence: FenceResult, at_m: float, path: Footpath, strength: float) -
 
 def _cut(fence: FenceResult, hole: Breach, into: Stretch) -> FenceResult:
     """Adds a breach, and its stretch in the place of what was there."""
-    cut = []
-    for each in fence.stretches:
-        if each.end_m <= into.start_m or each.start_m >= into.end_m:
-            cut.append(each)
-            continue
-        if each.start_m < into.start_m:
-            cut.append(replace(each, end_m=into.start_m))
-        if each.start_m <= into.start_m:
-            cut.append(into)
-        if into.end_m < each.end_m:
-            cut.append(replace(each, start_m=into.end_m))
     breaches = sorted([*fence.breaches, hole], key=lambda breach: breach.start_m)
-    return replace(fence, stretches=tuple(cut), breaches=tuple(breaches))
+    return replace(fence, stretches=laid_over(fence.stretches, into), breaches=tuple(breaches))
 
 
 def _with_openings(fence: FenceResult, view: SideView) -> FenceResult:

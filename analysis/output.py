@@ -14,9 +14,9 @@ import geopandas
 import numpy as np
 import shapely
 
+from analysis.breaches import next_step
 from analysis.report import write_report
-from analysis.report.chips import chip
-from analysis.report.pictures import encode
+from analysis.report.pictures import Pictures
 from analysis.results import Analysis, FenceLine, safe_name, to_wgs84, with_extra
 from analysis.styles import add_styles
 from corridor import Progress, atomic_path, format_station, silent, write_json, write_text
@@ -27,14 +27,21 @@ RUN_VERSION = 1
 
 
 def write_findings(
-    out: Path, analysis: Analysis, config: Mapping[str, Any], progress: Progress = silent
+    out: Path,
+    analysis: Analysis,
+    pictures: Pictures,
+    chips: Mapping[str, bytes],
+    made_with: Mapping[str, Any],
+    progress: Progress = silent,
 ) -> None:
     """Writes every file of the findings folder, each whole or not at all.
 
     Args:
         out: the folder; made if it is not there.
         analysis: what was found.
-        config: how it was looked for, for run.json.
+        pictures: for the report.
+        chips: JPEG of each finding by its id.
+        made_with: configuration and models, for run.json.
         progress: told what is being written.
 
     Raises:
@@ -44,13 +51,8 @@ def write_findings(
         require_tiling(line, pieces)
     out.mkdir(parents=True, exist_ok=True)
     everything = [piece for own in analysis.pieces for piece in own]
-    chips: dict[str, bytes] = {}
     findings = []
-    for index, finding in enumerate(analysis.findings):
-        progress(index, len(analysis.findings), "pictures of findings")
-        chips[finding.finding_id] = encode(
-            chip(analysis.ortho, finding, analysis.lines), quality=80
-        )
+    for finding in analysis.findings:
         name = f"chips/{safe_name(finding.finding_id)}.jpg"
         with atomic_path(out / name) as partial:
             partial.write_bytes(chips[finding.finding_id])
@@ -66,14 +68,14 @@ def write_findings(
     with atomic_path(out / "findings.geojson") as partial:
         _write_geojson(partial, findings)
     write_text(out / "condition.csv", condition_csv(everything))
-    write_report(out / "report.html", analysis, chips, progress)
+    write_report(out / "report.html", analysis, pictures, chips, progress)
     write_json(
         out / "run.json",
         {
             "version": RUN_VERSION,
             "fencewalk": version("fencewalk"),
             "inputs": [{"file": name, "sha256": digest} for name, digest in analysis.inputs],
-            "config": dict(config),
+            **made_with,
             "gsd_m": analysis.ortho.gsd_m,
             "crs": analysis.ortho.crs.to_string(),
             "notes": list(analysis.notes),
@@ -105,14 +107,14 @@ def condition_csv(pieces: Sequence[FencePiece]) -> str:
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(
         ["route", "side", "chainage_start_m", "chainage_end_m", "station_start", "station_end",
-         "length_m", "state", "confidence", "reason"]
+         "length_m", "state", "confidence", "reason", "next_step"]
     )  # fmt: skip
     for piece in pieces:
         start_m, end_m = piece.chainage_start_m, piece.chainage_end_m
         rows.writerow(
             [piece.route, piece.side.value, f"{start_m:.3f}", f"{end_m:.3f}",
              _station(start_m), _station(end_m), f"{end_m - start_m:.3f}",
-             piece.state.value, f"{piece.confidence:.3f}", piece.reason]
+             piece.state.value, f"{piece.confidence:.3f}", piece.reason, next_step(piece)]
         )  # fmt: skip
     return text.getvalue()
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import cv2
@@ -35,12 +39,68 @@ class Piece:
     weight: float = 1.0
 
 
+class Crew:
+    """Processes that share out work, started when there is some; for one job, this process.
+
+    Used in a `with` block, at whose end the processes are gone.
+    """
+
+    def __init__(self, jobs: int = 1) -> None:
+        self._jobs = jobs
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def do(
+        self, work: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
+    ) -> Iterator[tuple[int, Any]]:
+        """Each call's number and result, as they finish.
+
+        Args:
+            work: a function of a module, so that another process can call it.
+            calls: its arguments, which can be pickled; long ones first, so that no process is left
+                waiting for the last.
+        """
+        if self._jobs <= 1 or (len(calls) <= 1 and self._pool is None):
+            for number, arguments in enumerate(calls):
+                yield number, work(*arguments)
+            return
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self._jobs, mp_context=get_context("spawn"), initializer=_settle
+            )
+        running: dict[Future[Any], int] = {}
+        waiting = iter(enumerate(calls))
+        while True:
+            # A few ahead are enough, and no more than a few results wait to be taken.
+            while len(running) < 2 * self._jobs:
+                number, arguments = next(waiting, (-1, ()))
+                if number < 0:
+                    break
+                running[self._pool.submit(work, *arguments)] = number
+            if not running:
+                return
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield running.pop(future), future.result()
+
+
 def run_pieces(
     pieces: Sequence[Piece],
     kept: Path,
     key: str,
     types: Sequence[type],
-    jobs: int = 1,
+    crew: Crew | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Does what is not done yet, and returns every piece's result by name.
@@ -53,53 +113,34 @@ def run_pieces(
         kept: a folder for results; see `forget`.
         key: a digest of everything the results depend on.
         types: kinds of value that a result may hold, see `decode`.
-        jobs: processes.
+        crew: who does it; this process if nobody is named.
         progress: told in units of the pieces' weights.
     """
     results: dict[str, Any] = {}
-    open_pieces = []
+    todo = []
     for piece in pieces:
         text = _kept_text(kept / f"{piece.name}.json", key)
         if text is None:
-            open_pieces.append(piece)
+            todo.append(piece)
         else:
             results[piece.name] = decode(json.loads(text), types)
     total = sum(piece.weight for piece in pieces)
-    done = total - sum(piece.weight for piece in open_pieces)
+    done = total - sum(piece.weight for piece in todo)
     progress(done, total)
-
-    def keep(piece: Piece, result: Any) -> None:
-        text = json.dumps(encode(result))
+    todo.sort(key=lambda piece: -piece.weight)
+    calls = [(piece.work, piece.arguments) for piece in todo]
+    for number, text in (crew or Crew()).do(_result_text, calls):
+        piece = todo[number]
         record = {"key": key, "sha256": _digest(text), "result": text}
         write_text(kept / f"{piece.name}.json", json.dumps(record))
         results[piece.name] = decode(json.loads(text), types)
-
-    if jobs <= 1 or len(open_pieces) <= 1:
-        for piece in open_pieces:
-            keep(piece, piece.work(*piece.arguments))
-            done += piece.weight
-            progress(done, total, piece.name)
-        return results
-    # Long pieces first, so that no process is left waiting for the last one.
-    queue = sorted(open_pieces, key=lambda piece: -piece.weight)
-    context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_one_thread) as pool:
-        running: dict[Future[Any], Piece] = {
-            pool.submit(piece.work, *piece.arguments): piece for piece in queue
-        }
-        try:
-            while running:
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    piece = running.pop(future)
-                    keep(piece, future.result())
-                    done += piece.weight
-                    progress(done, total, piece.name)
-        except BaseException:
-            for future in running:
-                future.cancel()
-            raise
+        done += piece.weight
+        progress(done, total, piece.name)
     return results
+
+
+def _result_text(work: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
+    return json.dumps(encode(work(*arguments)))
 
 
 def forget(kept: Path) -> None:
@@ -107,8 +148,26 @@ def forget(kept: Path) -> None:
     shutil.rmtree(kept, ignore_errors=True)
 
 
-def _one_thread() -> None:
+def sweep(folder: Path) -> None:
+    """Removes the half-written files that a killed run left in a folder and those below it."""
+    for path in folder.glob("**/.*.????????.partial*"):
+        path.unlink(missing_ok=True)
+
+
+def _settle() -> None:
+    """What a new process of a crew does first."""
     cv2.setNumThreads(1)
+    # Ctrl-C reaches the whole group; the process that was started answers it for all.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its parent is no more: a parent that is killed cannot say so."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _digest(text: str) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,27 @@ import rasterio
 import shapely
 
 from analysis.access import access_points, carried, crossings, meetings
+from analysis.breaches import Behind, breach_findings
 from analysis.changes import compare
 from analysis.cover import under_cover
-from analysis.epochs import Registration, read_earlier, registration_of, write_strips
+from analysis.epochs import Registration, read_earlier, registration_of
 from analysis.fence.assess import Answer, piece_count
 from analysis.fence_work import (
     FenceResult,
     answer_piece,
     assess_part,
-    breach_findings,
     fence_line,
     pieces_of,
 )
 from analysis.footpath_work import PATHS, footpath_work, path_findings, search_area
 from analysis.footpaths import Footpath, PathClass
 from analysis.fusion import fuse
+from analysis.growth import with_growth
 from analysis.heights import SurfaceModel
 from analysis.oblique import SideView, look_from_the_side, read_oblique
 from analysis.output import write_findings
-from analysis.pieces_of_work import Piece, forget, run_pieces
+from analysis.picture_work import chips_of, fence_pictures
+from analysis.pieces_of_work import Crew, Piece, forget, run_pieces, sweep
 from analysis.plot_work import PLOTS, plot_work, served
 from analysis.plots import Plot, plot_findings
 from analysis.raster import CACHE_BYTES, Orthophoto
@@ -47,6 +50,7 @@ from analysis.results import (
 )
 from analysis.road_context import with_road
 from analysis.sources import AnalyzeSpec, Sources
+from analysis.viewing import Contributions, with_view
 from corridor import Boundary, InputError, Progress, sha256_of, silent
 from corridor.findings import Finding, FindingKind
 
@@ -89,28 +93,35 @@ def analyze(
             reach_m = max(boundary.offset_tolerance_m for boundary in sources.boundaries)
             ortho.require_cover(sources.boundaries, reach_m)
         dsm = SurfaceModel.open(sources.dsm, ortho.crs, ortho.bounds) if sources.dsm else None
-        inputs = tuple((path.name, digest_of(path)) for path in _files(sources))
-        config = asdict(spec)
+        seen_by = Contributions.beside(ortho)
+        beside = seen_by.paths if seen_by else ()
+        inputs = tuple((path.name, digest_of(path)) for path in (*_files(sources), *beside))
+        models = model_digests()
+        made_with = {"config": asdict(spec), "models": models}
         if sources.oblique:
             if dsm is None:
                 raise InputError(
                     "--oblique", "needs the ground's height at the fence", "give --dsm as well"
                 )
             read_oblique(sources.oblique, ortho)
-        key = _key(inputs, sources, spec)
+        key = _key(inputs, models, sources, spec)
         kept = out / _KEPT
         work = [
             *_fence_work(ortho, sources, spec),
             *footpath_work(ortho, sources, spec),
             *plot_work(ortho, sources, spec),
         ]
-        results = run_pieces(work, kept, key, _TYPES, jobs, progress)
-        analysis = put_together(ortho, sources, spec, results, dsm, inputs, progress)
-        write_strips(out, ortho, analysis.lines)
-        if sources.previous:
-            analysis = since(analysis, sources, spec, out)
-        write_findings(out, analysis, config, progress)
+        with Crew(jobs) as crew:
+            results = run_pieces(work, kept, key, _TYPES, crew, progress)
+            analysis = put_together(ortho, sources, spec, results, dsm, inputs, progress)
+            del results
+            pictures = fence_pictures(out, ortho, analysis.lines, crew, progress)
+            if sources.previous:
+                analysis = since(analysis, sources, spec, out)
+            chips = chips_of(ortho, analysis.findings, analysis.lines, crew, progress)
+        write_findings(out, analysis, pictures, chips, made_with, progress)
         forget(kept)
+        sweep(out)
     return analysis
 
 
@@ -126,6 +137,8 @@ def put_together(
     """Fences and footpaths judged together, ranked and named."""
     layers = layers_of(ortho, sources.layers or {}, sources.districts or {})
     fences = _fences(ortho, sources, results, dsm)
+    seen_by = Contributions.beside(ortho)
+    fences = [with_view(ortho, with_growth(ortho, each, dsm), seen_by) for each in fences]
     paths = [path for name in sorted(results) if name.startswith(PATHS) for path in results[name]]
     paths = [path for path in paths if path.confidence >= spec.least_confidence]
     lines = [fence_line(ortho, sources.boundaries, fence) for fence in fences]
@@ -135,14 +148,15 @@ def put_together(
     views = side_views(ortho, sources, lines, dsm, progress)
     fences = [fuse(fence, index, paths, met, views[index]) for index, fence in enumerate(fences)]
     pieces = [pieces_of(ortho, line, fence) for line, fence in zip(lines, fences, strict=True)]
+    plots = [plot for name in sorted(results) if name.startswith(PLOTS) for plot in results[name]]
+    behind = Behind.of(layers, [plot.outline for plot in plots])
     findings = [
         finding
         for line, fence in zip(lines, fences, strict=True)
-        for finding in breach_findings(ortho, line, fence)
+        for finding in breach_findings(ortho, line, fence, behind)
     ]
     findings += access_points(ortho, paths, lines, pieces, layers, under_cover=covered)
     findings += path_findings(ortho, carried(paths, met), lines, met)
-    plots = [plot for name in sorted(results) if name.startswith(PLOTS) for plot in results[name]]
     findings += [
         replace(finding, finding_id="")
         for finding in plot_findings(ortho, plots, sources.boundaries)
@@ -161,9 +175,16 @@ def put_together(
         findings=tuple(ranked),
         crossings=tuple(crossings(ortho, points, layers)),
         layers=layers,
-        notes=ortho.notes,
+        notes=(*ortho.notes, *_notes_of(seen_by)),
         inputs=inputs,
     )
+
+
+def _notes_of(seen_by: Contributions | None) -> list[str]:
+    if seen_by is None:
+        return []
+    names = ", ".join(path.name for path in seen_by.paths)
+    return [f"view angle and frame pixels from {names}"]
 
 
 def side_views(
@@ -337,10 +358,25 @@ def _files(sources: Sources) -> list[Path]:
     return list(dict.fromkeys(Path(path) for path in given))
 
 
-def _key(inputs: tuple[tuple[str, str], ...], sources: Sources, spec: AnalyzeSpec) -> str:
-    """A digest of all that the pieces' results depend on."""
+def model_digests() -> dict[str, str]:
+    """SHA-256 of each file that comes with the program and that results depend on, by its name."""
+    folder = files("analysis.models")
+    return {
+        entry.name: hashlib.sha256(entry.read_bytes()).hexdigest()
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.is_file() and not entry.name.endswith((".py", ".md"))
+    }
+
+
+def _key(
+    inputs: tuple[tuple[str, str], ...],
+    models: Mapping[str, str],
+    sources: Sources,
+    spec: AnalyzeSpec,
+) -> str:
+    """A digest of all that results depend on: program, models, inputs and configuration."""
     digest = hashlib.sha256(version("fencewalk").encode())
-    digest.update(json.dumps([inputs, asdict(spec)], sort_keys=True).encode())
+    digest.update(json.dumps([inputs, models, asdict(spec)], sort_keys=True).encode())
     for boundary in sources.boundaries:
         for values in (*boundary.parts, *boundary.posted_m):
             digest.update(values.tobytes())

@@ -13,7 +13,7 @@ import pytest
 import shapely
 
 from analysis.codec import decode, encode
-from analysis.pieces_of_work import Piece, forget, run_pieces
+from analysis.pieces_of_work import Crew, Piece, forget, run_pieces
 
 
 class Colour(Enum):
@@ -88,5 +88,6 @@ def test_what_is_damaged_or_of_other_inputs_is_done_again(tmp_path: Path, damage
 
 def test_two_processes_give_the_same(tmp_path: Path) -> None:
     one = run_pieces(pieces(tmp_path / "a", 1, 2, 3), tmp_path / "k1", "k", TYPES)
-    two = run_pieces(pieces(tmp_path / "b", 1, 2, 3), tmp_path / "k2", "k", TYPES, jobs=2)
+    with Crew(2) as crew:
+        two = run_pieces(pieces(tmp_path / "b", 1, 2, 3), tmp_path / "k2", "k", TYPES, crew)
     assert {n: t.numbers[0] for n, t in one.items()} == {n: t.numbers[0] for n, t in two.items()}

@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -23,7 +27,7 @@ from hypothesis import strategies as st
 
 from analysis.footpath_work import search_area
 from analysis.output import condition_csv, require_tiling
-from analysis.pipeline import analyze, digest_of
+from analysis.pipeline import _key, analyze, digest_of, model_digests
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine, named
 from analysis.sources import AnalyzeSpec, Sources
@@ -198,6 +202,60 @@ def test_an_interrupted_run_goes_on(
     analyze(sources, tmp_path)
     assert (tmp_path / "findings.gpkg").exists()
     assert not (tmp_path / ".work").exists()
+
+
+def test_other_models_or_another_configuration_start_anew() -> None:
+    sources, models = Sources([Path("a.tif")]), {"fence.onnx": "12ab"}
+    key = _key((), models, sources, AnalyzeSpec())
+    assert key == _key((), dict(models), sources, AnalyzeSpec())
+    assert key != _key((), {"fence.onnx": "12ac"}, sources, AnalyzeSpec())
+    assert key != _key((), models, sources, AnalyzeSpec(outside_m=61.0))
+    assert key != _key((("a.tif", "ff"),), models, sources, AnalyzeSpec())
+    digests = model_digests()
+    assert {"fence.onnx", "footpaths.onnx"} <= set(digests)
+    assert all(len(digest) == 64 for digest in digests.values())
+
+
+@pytest.fixture(scope="module")
+def long_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Fence of more than one piece."""
+    folder = tmp_path_factory.mktemp("long")
+    lines = write_lines(folder / "lines.geojson", [(0, -20.4), (820, -19.8)])
+    return write_ortho(folder / "ortho.tif", 820.0), lines
+
+
+@pytest.mark.parametrize("kill_at", [".work/fence-0000-00001.json", "findings.gpkg"])
+def test_a_run_that_is_killed_goes_on_and_comes_out_the_same(
+    long_site: tuple[Path, Path], whole_run: Path, tmp_path: Path, kill_at: str
+) -> None:
+    out = tmp_path / "out"
+    order = [sys.executable, "-m", "fencewalk", "analyze", str(long_site[0]), "--only", "fence",
+             "--boundaries", str(long_site[1]), "--out", str(out)]  # fmt: skip
+    process = subprocess.Popen(order, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (out / kill_at).exists():
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "report.html").exists()
+    left = {path.name: path.stat().st_mtime_ns for path in (out / ".work").glob("*.json")}
+    assert left
+    (out / "chips").mkdir(exist_ok=True)
+    (out / "chips" / ".a.0123abcd.partial.jpg").touch()
+    assert run(*order[3:]) == 0
+    for name in ("findings.geojson", "condition.csv"):
+        assert (out / name).read_bytes() == (whole_run / name).read_bytes()
+    for strip in (whole_run / "strips").iterdir():
+        assert (out / "strips" / strip.name).read_bytes() == strip.read_bytes()
+    hidden = [path for path in out.rglob("*") if path.name.startswith(".")]
+    assert not hidden, "what the killed run left behind"
+
+
+@pytest.fixture(scope="module")
+def whole_run(long_site: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("whole") / "out"
+    order = ["analyze", long_site[0], "--only", "fence", "--boundaries", long_site[1]]
+    assert run(*order, "--out", out) == 0
+    return out
 
 
 def test_json_tells_the_metres(

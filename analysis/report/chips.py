@@ -56,10 +56,9 @@ def chip(ortho: Orthophoto, finding: Finding, lines: Sequence[FenceLine]) -> Byt
         down = (xy[:, 1] - patch.affine.f) / (patch.affine.e * patch.valid.shape[0])
         return np.column_stack([across * _WIDTH_PX, down * _HEIGHT_PX])
 
-    near = shapely.box(*bounds)
     for line in lines:
-        track = shapely.LineString(line.found.xy)
-        if not shapely.intersects(track, near):
+        track = _near_part(line.found.xy, bounds)
+        if track is None:
             continue
         bare = shapely.buffer(shape, 0.4) if finding.kind is FindingKind.BREACH else None
         shown = shapely.difference(track, bare) if bare is not None else track
@@ -87,6 +86,16 @@ def chip(ortho: Orthophoto, finding: Finding, lines: Sequence[FenceLine]) -> Byt
         cv2.circle(rgb, _whole(centre), 26, _PURPLE, 2, cv2.LINE_AA)
     _scale_bar(rgb, width_m)
     return rgb
+
+
+def _near_part(xy: FloatArray, bounds: tuple[float, ...]) -> shapely.Geometry | None:
+    """The part of a line that may be seen in `bounds`; None if it is elsewhere."""
+    low = np.minimum(xy[:-1], xy[1:])
+    high = np.maximum(xy[:-1], xy[1:])
+    inside = ((high >= bounds[:2]) & (low <= bounds[2:])).all(axis=1)
+    ends = np.flatnonzero(np.diff(np.concatenate([[0], inside.astype(np.int8), [0]])))
+    runs = [xy[first : last + 1] for first, last in ends.reshape(-1, 2)]
+    return shapely.MultiLineString(runs) if runs else None
 
 
 def _place_on(shape: shapely.Geometry, lines: Sequence[FenceLine]) -> tuple[float, float]:

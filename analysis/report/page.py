@@ -17,29 +17,21 @@ import jinja2
 import numpy as np
 import shapely
 
+from analysis.breaches import next_step
 from analysis.raster_source import crs_name
-from analysis.report.pictures import (
-    STRIP_HALF_WIDTH_M,
-    Tile,
-    encode,
-    ground_tiles,
-    overview,
-    pixel_for,
-    strip_tiles,
-)
+from analysis.report.pictures import STRIP_HALF_WIDTH_M, Pictures, Tile, overview
 from analysis.results import Analysis, piece_line, to_picture
-from corridor import Progress, Track, silent, write_text
+from corridor import Progress, silent, write_text
 from corridor.findings import FencePiece, FenceState, Finding, FindingKind
 from corridor.values import FloatArray
 
-_STRIP_BUDGET_PX = 40e6
-"""Pixels of straightened fence in one page, some 8 MB."""
 _OVERVIEW_PX = 1600
 
 
 def write_report(
     path: str | Path,
     analysis: Analysis,
+    pictures: Pictures,
     chips: Mapping[str, bytes],
     progress: Progress = silent,
     made: datetime | None = None,
@@ -49,6 +41,7 @@ def write_report(
     Args:
         path: of the page.
         analysis: what is shown.
+        pictures: of the fence and the ground.
         chips: JPEG of each finding by its id.
         progress: told in steps of the page's parts.
         made: the time to be printed on it; now if not given.
@@ -56,7 +49,7 @@ def write_report(
     page = files("analysis.report")
     leaflet = files("js_lib_leaflet") / "static" / "js_lib_leaflet"
     words = json.loads((page / "words.json").read_text(encoding="utf-8"))
-    data = page_data(analysis, chips, progress) | {
+    data = page_data(analysis, pictures, chips, progress) | {
         "words": words,
         "version": version("fencewalk"),
         "made": (made or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC"),
@@ -78,7 +71,10 @@ def write_report(
 
 
 def page_data(
-    analysis: Analysis, chips: Mapping[str, bytes], progress: Progress = silent
+    analysis: Analysis,
+    pictures: Pictures,
+    chips: Mapping[str, bytes],
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """What the page's script reads: metres east and north of the picture's south-west corner."""
     ortho = analysis.ortho
@@ -92,24 +88,9 @@ def page_data(
         corner = np.concatenate([origin, origin])
         return {"b": np.round(np.array(tile.bounds) - corner, 3).tolist(), "src": _uri(tile.jpeg)}
 
-    progress(0, 3, "map")
+    progress(0, 2, "map")
     whole = overview(ortho, ortho.bounds, _OVERVIEW_PX)
-    tracks = [line.found for line in analysis.lines]
-    ground = [placed(tile) for tile in ground_tiles(ortho, tracks, 30.0)]
-    progress(1, 3, "strips")
-    pixel_m = pixel_for(ortho, strip_pixel_m(tracks, ortho.gsd_m))
-    strips = [
-        {
-            "line": index,
-            "a": tile.start_m,
-            "b": tile.end_m,
-            "src": _uri(encode(tile.rgb, tile.valid)),
-        }
-        for index, line in enumerate(analysis.lines)
-        for tile in strip_tiles(ortho, line.found, pixel_m)
-        if tile.valid.any()
-    ]
-    progress(2, 3, "page")
+    progress(1, 2, "page")
     pieces = [
         {
             "line": index,
@@ -118,6 +99,7 @@ def page_data(
             "state": piece.state.value,
             "conf": round(piece.confidence, 3),
             "reason": piece.reason,
+            "next": next_step(piece),
             "xy": flat(piece_line(line.found, piece.chainage_start_m, piece.chainage_end_m)),
         }
         for index, (line, own) in enumerate(zip(analysis.lines, analysis.pieces, strict=True))
@@ -133,8 +115,11 @@ def page_data(
             ortho.gsd_m,
             max(ortho.bounds[2] - west, ortho.bounds[3] - south) / _OVERVIEW_PX,
         ),
-        "ground": ground,
-        "strips": strips,
+        "ground": [placed(tile) for tile in pictures.ground],
+        "strips": [
+            {"line": each.line, "a": each.start_m, "b": each.end_m, "src": _uri(each.jpeg)}
+            for each in pictures.strips
+        ],
         "strip_half_m": STRIP_HALF_WIDTH_M,
         "lines": [
             {
@@ -179,13 +164,6 @@ def page_data(
         "inputs": [f"{name} (sha256 {digest[:16]}…)" for name, digest in analysis.inputs],
         "notes": list(analysis.notes),
     }
-
-
-def strip_pixel_m(tracks: Sequence[Track], gsd_m: float) -> float:
-    """The finest pixel at which all of the fence fits the page."""
-    length_m = sum(float(track.chainage_m[-1] - track.chainage_m[0]) for track in tracks)
-    fits_m = float(np.sqrt(length_m * 2 * STRIP_HALF_WIDTH_M / _STRIP_BUDGET_PX))
-    return max(gsd_m, 0.03, fits_m)
 
 
 def _uri(jpeg: bytes) -> str:

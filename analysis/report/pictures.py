@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
@@ -34,6 +35,23 @@ class Tile(NamedTuple):
     jpeg: bytes
 
 
+class StripPicture(NamedTuple):
+    """A stretch of a straightened fence from one chainage to another; `line` is its index."""
+
+    line: int
+    start_m: float
+    end_m: float
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What the page shows of the ground, in order."""
+
+    strips: tuple[StripPicture, ...] = ()
+    ground: tuple[Tile, ...] = ()
+
+
 def encode(rgb: ByteArray, valid: BoolArray | None = None, quality: int = 72) -> bytes:
     """A JPEG of (H, W, 3) colours, grey where not valid."""
     shown = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
@@ -52,18 +70,31 @@ def overview(ortho: Orthophoto, bounds: Bounds, longest_px: int = 1600) -> Tile:
     return Tile(_bounds_of(patch.affine, patch.valid.shape), encode(patch.rgb, patch.valid))
 
 
-def ground_tiles(
+class Square(NamedTuple):
+    """A place on the map: its bounds in the orthophoto's CRS, and the pixel it is shown with."""
+
+    bounds: Bounds
+    pixel_m: float
+
+
+def ground_squares(
     ortho: Orthophoto, tracks: Sequence[Track], reach_m: float, budget_px: float = 60e6
-) -> Iterator[Tile]:
+) -> list[Square]:
     """Squares of ground along the lines: coarse ones within `reach_m`, then fine ones at the fence.
 
     Both are as fine as the budget of pixels allows.
     """
-    for side_m, beside_m, least_m, share in (
-        (_WIDE_SIDE_M, reach_m, _WIDE_PIXEL_M, 0.3),
-        (_NEAR_SIDE_M, _NEAR_M, _NEAR_PIXEL_M, 0.7),
-    ):
-        yield from _squares(ortho, tracks, side_m, beside_m, least_m, share * budget_px)
+    wide = _squares(ortho, tracks, _WIDE_SIDE_M, reach_m, _WIDE_PIXEL_M, 0.3 * budget_px)
+    near = _squares(ortho, tracks, _NEAR_SIDE_M, _NEAR_M, _NEAR_PIXEL_M, 0.7 * budget_px)
+    return [*wide, *near]
+
+
+def ground_tile(ortho: Orthophoto, square: Square) -> Tile | None:
+    """The picture of a square; None where nothing was imaged."""
+    patch = ortho.read(square.bounds, square.pixel_m)
+    if not patch.valid.any():
+        return None
+    return Tile(_bounds_of(patch.affine, patch.valid.shape), encode(patch.rgb, patch.valid, 68))
 
 
 def _squares(
@@ -73,7 +104,7 @@ def _squares(
     reach_m: float,
     least_m: float,
     budget_px: float,
-) -> Iterator[Tile]:
+) -> Iterator[Square]:
     """Squares of `side_m` within `reach_m` of the lines, their pixels `least_m` or coarser."""
     left, top = ortho.bounds[0], ortho.bounds[3]
     cells: set[tuple[int, int]] = set()
@@ -91,13 +122,8 @@ def _squares(
     for column, row in sorted(cells):
         west, north = left + column * side_m, top - row * side_m
         bounds = (west, north - side_m, west + side_m, north)
-        if not ortho.overlaps(bounds):
-            continue
-        patch = ortho.read(bounds, pixel_m)
-        if patch.valid.any():
-            yield Tile(
-                _bounds_of(patch.affine, patch.valid.shape), encode(patch.rgb, patch.valid, 68)
-            )
+        if ortho.overlaps(bounds):
+            yield Square(bounds, pixel_m)
 
 
 def pixel_for(ortho: Orthophoto, pixel_m: float) -> float:
@@ -121,29 +147,34 @@ class StripTile(NamedTuple):
     valid: BoolArray
 
 
-def strip_tiles(ortho: Orthophoto, track: Track, pixel_m: float) -> Iterator[StripTile]:
-    """The straightened fence, in tiles that begin at multiples of `STRIP_TILE_M` from its start."""
+def strip_count(track: Track) -> int:
+    """How many tiles of `STRIP_TILE_M` a fence is straightened in."""
+    length_m = float(track.chainage_m[-1] - track.chainage_m[0])
+    return max(1, math.ceil(length_m / STRIP_TILE_M - 1e-9))
+
+
+def strip_tile(ortho: Orthophoto, track: Track, pixel_m: float, index: int) -> StripTile:
+    """One tile of the straightened fence; they begin at multiples of `STRIP_TILE_M`."""
     first_m, last_m = float(track.chainage_m[0]), float(track.chainage_m[-1])
     half = round(STRIP_HALF_WIDTH_M / pixel_m)
     across_m = (np.arange(2 * half) + 0.5 - half) * pixel_m  # to the right of the line
-    for index in range(max(1, math.ceil((last_m - first_m) / STRIP_TILE_M - 1e-9))):
-        start_m = first_m + index * STRIP_TILE_M
-        end_m = min(start_m + STRIP_TILE_M, last_m)
-        columns = max(1, round((end_m - start_m) / pixel_m))
-        chainage_m = start_m + (np.arange(columns) + 0.5) * pixel_m
-        centre = track.at(chainage_m)
-        # A chord of 2 m turns corners over without a seam.
-        chord = track.at(chainage_m + 1.0) - track.at(chainage_m - 1.0)
-        chord /= np.maximum(np.hypot(chord[:, 0], chord[:, 1]), 1e-9)[:, None]
-        x = centre[:, 0] + across_m[:, None] * chord[:, 1]
-        y = centre[:, 1] - across_m[:, None] * chord[:, 0]
-        rgb = np.zeros((*x.shape, 3), np.uint8)
-        valid = np.zeros(x.shape, np.bool_)
-        step = max(1, round(_READ_M / pixel_m))
-        for first in range(0, columns, step):
-            part = np.s_[:, first : first + step]
-            _sample(ortho, x[part], y[part], pixel_m, rgb[part], valid[part])
-        yield StripTile(start_m, end_m, rgb, valid)
+    start_m = first_m + index * STRIP_TILE_M
+    end_m = min(start_m + STRIP_TILE_M, last_m)
+    columns = max(1, round((end_m - start_m) / pixel_m))
+    chainage_m = start_m + (np.arange(columns) + 0.5) * pixel_m
+    centre = track.at(chainage_m)
+    # A chord of 2 m turns corners over without a seam.
+    chord = track.at(chainage_m + 1.0) - track.at(chainage_m - 1.0)
+    chord /= np.maximum(np.hypot(chord[:, 0], chord[:, 1]), 1e-9)[:, None]
+    x = centre[:, 0] + across_m[:, None] * chord[:, 1]
+    y = centre[:, 1] - across_m[:, None] * chord[:, 0]
+    rgb = np.zeros((*x.shape, 3), np.uint8)
+    valid = np.zeros(x.shape, np.bool_)
+    step = max(1, round(_READ_M / pixel_m))
+    for first in range(0, columns, step):
+        part = np.s_[:, first : first + step]
+        _sample(ortho, x[part], y[part], pixel_m, rgb[part], valid[part])
+    return StripTile(start_m, end_m, rgb, valid)
 
 
 def _sample(

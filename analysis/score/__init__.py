@@ -2,6 +2,7 @@
 
 from analysis.score.calibration import Calibration, CalibrationBin, calibration_of
 from analysis.score.compare import SLACK_M, ScoreSpec, score, score_pair
+from analysis.score.diagram import write_diagram
 from analysis.score.source import Stated, read_stated
 from analysis.score.tally import (
     BreachEvent,
@@ -37,4 +38,5 @@ __all__ = [
     "read_stated",
     "score",
     "score_pair",
+    "write_diagram",
 ]

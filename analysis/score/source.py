@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas
@@ -54,6 +54,16 @@ class Stated:
             for finding in self.findings
             if finding.kind is kind and finding.extra.get("class") in (None, "", kind.value)
         ]
+
+    def on(self, side: Side) -> Stated:
+        """What is stated of one side of the road."""
+        lines, pieces = self.fence_lines, self.pieces
+        return replace(
+            self,
+            findings=tuple(finding for finding in self.findings if finding.side is side),
+            pieces=None if pieces is None else tuple(p for p in pieces if p.side is side),
+            fence_lines=None if lines is None else tuple(e for e in lines if e.side is side),
+        )
 
 
 def read_stated(path: str | Path, name: str = "findings.gpkg") -> Stated:

@@ -21,6 +21,7 @@ from fencewalk.common import (
 if TYPE_CHECKING:
     from analysis.results import Analysis
 
+PARTS = ("fence", "footpaths", "plots")
 LAYERS = ("villages", "buildings", "fields", "bus_stops", "roads", "districts")
 
 
@@ -86,6 +87,13 @@ def _named_files(
     help="How far beyond the fence footpaths are looked for.",
 )
 @click.option(
+    "--only",
+    "only",
+    type=click.Choice(PARTS),
+    multiple=True,
+    help="Look for this only; may be repeated.  [default: all of them]",
+)
+@click.option(
     "--jobs",
     type=click.IntRange(1, 64),
     default=1,
@@ -105,6 +113,7 @@ def analyze(
     oblique: tuple[Path, ...],
     layers: Mapping[str, Path],
     outside_m: float,
+    only: tuple[str, ...],
     jobs: int,
     out: Path,
     as_json: bool,
@@ -139,7 +148,8 @@ def analyze(
         oblique=oblique,
         files=files,
     )
-    spec = AnalyzeSpec(outside_m=outside_m)
+    parts = {part: part in (only or PARTS) for part in PARTS}
+    spec = AnalyzeSpec(outside_m=outside_m, **parts)
     with progress_bar("analyze") as progress:
         analysis = run(sources, out, spec, jobs=jobs, progress=progress)
     if as_json:

@@ -45,6 +45,12 @@ from fencewalk.common import existing_path, json_option, print_json
     metavar="P",
     help="Leave out findings that are less sure.",
 )
+@click.option(
+    "--diagram",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.svg",
+    help="Also draw the reliability diagram: of findings at 0.8, are 80 % right?",
+)
 @json_option
 def score(
     findings: tuple[Path, ...],
@@ -52,6 +58,7 @@ def score(
     areas: tuple[Path, ...],
     buffer_m: float,
     min_confidence: float,
+    diagram: Path | None,
     as_json: bool,
 ) -> None:
     """Measure findings against the truth.
@@ -67,7 +74,7 @@ def score(
     Breaches are matched along the chainage (overlap after 1 m of slack), footpaths within the
     buffer, access points within 3 m, plots by an overlap of half of their union.
     """
-    from analysis.score import ScoreSpec, as_text
+    from analysis.score import ScoreSpec, as_text, write_diagram
     from analysis.score import as_json as score_as_json
     from analysis.score import score as score_sites
 
@@ -77,6 +84,8 @@ def score(
         )
     spec = ScoreSpec(buffer_m=buffer_m, min_confidence=min_confidence)
     result = score_sites(list(zip(findings, truths, strict=True)), areas, spec)
+    if diagram is not None:
+        write_diagram(diagram, result.calibrations())
     if as_json:
         print_json(score_as_json(result))
     else:
