@@ -15,6 +15,7 @@ from missions.mission import Command, Frame, Mission, MissionItem
 from missions.survey import Survey
 
 _TURN_DEG = 12.0
+_ONE_PLACE_M = 0.02
 
 
 def mission_of(
@@ -89,7 +90,7 @@ def mission_of(
         heading: float | None = None
         turning = sideways != 0 and survey.camera.gimbal_yaw_range_deg < 90.0
         first = True
-        for a, b in itertools.pairwise(points):
+        for a, b in itertools.pairwise(_apart(points)):
             course = math.degrees(math.atan2(b[0] - a[0], b[1] - a[1])) % 360.0
             if turning and (heading is None or _turned_deg(course, heading) > _TURN_DEG):
                 heading = course
@@ -106,6 +107,13 @@ def mission_of(
         items.append(MissionItem(Command.DO_SET_CAM_TRIGG_DIST))
     items.append(MissionItem(Command.RETURN_TO_LAUNCH))
     return Mission(home, round(home_ground + msl_offset_m, 2), tuple(items))
+
+
+def _apart(points: FloatArray) -> FloatArray:
+    """A lane's points without those that are one once written (the first and last stay)."""
+    moved = np.linalg.norm(np.diff(points, axis=0), axis=1) > _ONE_PLACE_M
+    moved[-1] = True
+    return points[np.concatenate([[True], moved])]
 
 
 def look_side(segment: Segment) -> int:

@@ -96,6 +96,9 @@ class Run:
     def halves(self) -> tuple[Run, Run]:
         """The run cut in two at its middle."""
         middle = self.length_m / 2.0
+        nearest = float(self.s_m[int(np.argmin(np.abs(self.s_m - middle)))])
+        if abs(nearest - middle) < 1.0:
+            middle = nearest  # no leg of centimetres, whose course rounding would turn about
         return self._piece(0.0, middle), self._piece(middle, self.length_m)
 
     def _piece(self, start: float, end: float) -> Run:
