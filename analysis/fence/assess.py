@@ -101,6 +101,29 @@ class Answer:
     imaged: npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of every cell along the line found, before it is judged.
+
+    Attributes:
+        chainage_m: (N + 1,) of the cells' edges.
+        xy, normal: (N, 2) of the line, and unit vectors to its left.
+        line, apart: (N,) see `decode.Evidence`.
+        network: (N, 4) probabilities of the states by the network alone.
+        ratio: (N,) log likelihood ratio of fence to ground by the template.
+        imaged: (N,) bool.
+    """
+
+    chainage_m: FloatArray
+    xy: FloatArray
+    normal: FloatArray
+    line: FloatArray
+    apart: FloatArray
+    network: FloatArray
+    ratio: FloatArray
+    imaged: npt.NDArray[np.bool_]
+
+
 def piece_count(track: Track) -> int:
     """How many pieces a drawn line is looked at in."""
     return len(list(_pieces(len(Centre.of(track).xy))))
@@ -132,43 +155,58 @@ def assess(
         answers: of every piece in order, if they are known already.
     """
     centre = Centre.of(track)
-    count = len(centre.xy)
-    cells = -(-count // COLUMNS_PER_CELL)
     if answers is None:
         answers = list(_answers(ortho, centre, tolerance_m, progress))
+    coarse = ortho.gsd_m > _COARSEST_GSD_M
+    if coarse or not any(each.imaged.any() for each in answers):
+        reason = f"pixels of {100 * ortho.gsd_m:.0f} cm show no fence" if coarse else "not imaged"
+        return _nothing(track, reason)
+    seen = gather(centre, answers, tolerance_m)
+    state = decode.second_opinion(seen.network, seen.ratio)
+    if dsm is not None:
+        _cover_by_height(state, dsm, ortho, seen.xy, seen.normal)
+    sequence, _ = decode.smooth_states(state, _trust(seen.imaged, seen.apart))
+    line = np.where(seen.imaged, seen.line, np.nan)
+    told = _running_mean(line, _AROUND_LINE) >= _LEAST_LINE
+    chainage = seen.chainage_m.copy()
+    chainage[0], chainage[-1] = track.chainage_m[0], track.chainage_m[-1]
+    doubtful = _doubtful(sequence, state, seen.apart, seen.imaged)
+    spans, broken = _spans(chainage, sequence, state, seen.line, (seen.imaged, told, doubtful))
+    known = seen.imaged & told
+    vertices = np.unique(np.append(np.arange(0, len(line), 3), len(line) - 1))
+    points = np.where(known[vertices, None], seen.xy[vertices], track.at(chainage[vertices]))
+    at = chainage[vertices]
+    at[-1] = chainage[-1]
+    away = np.where(known[vertices], track.locate(points)[1], 0.0)
+    return Assessment(at, points, away, tuple(spans), tuple(broken))
+
+
+def gather(centre: Centre, answers: Sequence[Answer], tolerance_m: float) -> Evidence:
+    """Finds the line in the answers of all pieces, in order, and reads them along it."""
+    count = len(centre.xy)
+    cells = -(-count // COLUMNS_PER_CELL)
     offset = answers[-1].offset_m
     line = np.concatenate([each.line for each in answers], axis=1)[:, :cells]
     states = np.concatenate([each.states for each in answers], axis=2)[:, :, :cells]
-    imaged = np.concatenate([each.imaged for each in answers])[:cells]
-    if ortho.gsd_m > _COARSEST_GSD_M or not imaged.any():
-        coarse = ortho.gsd_m > _COARSEST_GSD_M
-        reason = f"pixels of {100 * ortho.gsd_m:.0f} cm show no fence" if coarse else "not imaged"
-        return _nothing(track, reason)
     light = np.concatenate([each.light for each in answers], axis=1)
     found = decode.find_line(line, offset, tolerance_m)
     # What the fence looks like on most of its line tells where it runs on the rest.
     look = template.likelihood(light, found.row)
     found = decode.find_line(line, offset, tolerance_m, look.everywhere)
     look = template.likelihood(light, found.row)
-    state = decode.second_opinion(decode.states_along(states, found.row), look.along)
     offset_m = np.interp(found.row, np.arange(len(offset)), offset)
     column = np.minimum(np.arange(cells) * COLUMNS_PER_CELL, count - 1)
-    xy = centre.xy[column] + offset_m[:, None] * centre.normal[column]
-    if dsm is not None:
-        _cover_by_height(state, dsm, ortho, xy, centre.normal[column])
-    sequence, _ = decode.smooth_states(state, _trust(imaged, found.apart))
-    told = _running_mean(np.where(imaged, found.line, np.nan), _AROUND_LINE) >= _LEAST_LINE
-    chainage = np.append(centre.chainage_m[column], centre.chainage_m[-1])
-    chainage[0], chainage[-1] = track.chainage_m[0], track.chainage_m[-1]
-    doubtful = _doubtful(sequence, state, found.apart, imaged)
-    spans, broken = _spans(chainage, sequence, state, found.line, (imaged, told, doubtful))
-    known = imaged & told
-    vertices = np.unique(np.append(np.arange(0, cells, 3), cells - 1))
-    points = np.where(known[vertices, None], xy[vertices], track.at(chainage[vertices]))
-    at = chainage[vertices]
-    at[-1] = chainage[-1]
-    away = np.where(known[vertices], track.locate(points)[1], 0.0)
-    return Assessment(at, points, away, tuple(spans), tuple(broken))
+    normal = centre.normal[column]
+    return Evidence(
+        chainage_m=np.append(centre.chainage_m[column], centre.chainage_m[-1]),
+        xy=centre.xy[column] + offset_m[:, None] * normal,
+        normal=normal,
+        line=found.line,
+        apart=found.apart,
+        network=decode.states_along(states, found.row),
+        ratio=look.along,
+        imaged=np.concatenate([each.imaged for each in answers])[:cells],
+    )
 
 
 def _answers(
