@@ -13,13 +13,21 @@ from typing import IO, Any
 from pymavlink import mavutil
 from pymavlink.dialects.v20 import ardupilotmega as dialect
 
-from corridor import InputError, VehicleError
+from corridor import InputError, LonLat, VehicleError
 
 STATION_SYSTEM = 255
 """The system number that ArduPilot takes for its ground station by default (MAV_GCS_SYSID)."""
 _HEARTBEAT_S = 1.0
 _CONNECT_S = 8.0
 _NOT_VEHICLES = frozenset({5, 6, 18, 26, 27, 30})  # antenna trackers, stations, gimbals, ADS-B, …
+
+
+def place_of(message: Any) -> LonLat | None:
+    """The place in a GLOBAL_POSITION_INT; None where it is none, as before the first fix."""
+    lon_deg, lat_deg = message.lon / 1e7, message.lat / 1e7
+    if (message.lon == 0 and message.lat == 0) or abs(lon_deg) > 180.0 or abs(lat_deg) > 90.0:
+        return None
+    return LonLat(lon_deg, lat_deg)
 
 
 class LinkError(VehicleError):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from corridor import LocalFrame, LonLat, format_station
+from missions.link.connection import place_of
 from missions.mission import Command, Mission, Sortie
 
 OFF_PLAN_M = 15.0
@@ -87,8 +88,8 @@ class SortieMonitor:
             self.armed = bool(message.base_mode & 128)
             self.has_flown = self.has_flown or self.armed
             self.mode = _MODES.get(message.custom_mode, f"mode {message.custom_mode}")
-        elif kind == "GLOBAL_POSITION_INT" and (message.lat or message.lon):
-            self._position = LonLat(message.lon / 1e7, message.lat / 1e7)
+        elif kind == "GLOBAL_POSITION_INT" and (place := place_of(message)) is not None:
+            self._position = place
             self._height_m = message.relative_alt / 1000.0
             self._speed_m_s = math.hypot(message.vx, message.vy) / 100.0
         elif kind == "MISSION_CURRENT":

@@ -7,14 +7,15 @@ import datetime
 import hashlib
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from corridor import FencewalkError, LonLat, Progress, silent, write_json
 from corridor.values import WGS84
-from missions.link.connection import Link, LinkError
+from missions.link.connection import Link, LinkError, place_of
 from missions.link.parameters import ParameterResult, apply_parameters
 from missions.link.rules import FENCE, MISSION, RALLY, TYPE_NAMES, Difference, WireItem, differences
 from missions.link.transfer import (
@@ -201,10 +202,10 @@ def _position(link: Link, wait_s: float) -> LonLat | None:
         # Asks for the position once, and for a stream of it from autopilots that know only that.
         link.send("command_long", link.system, link.component, 512, 0, 33.0, 0, 0, 0, 0, 0, 0)
         message = link.wait_for(
-            "GLOBAL_POSITION_INT", wait_s / 4, lambda m: m.lat != 0 or m.lon != 0
+            "GLOBAL_POSITION_INT", wait_s / 4, lambda m: place_of(m) is not None
         )
         if message is not None:
-            return LonLat(message.lon / 1e7, message.lat / 1e7)
+            return place_of(message)
         link.send("request_data_stream", link.system, link.component, 6, 1, 1)
     return None
 
@@ -272,6 +273,7 @@ def upload_sortie(
 
 
 Lists = Mapping[int, Sequence[WireItem]]
+Result = TypeVar("Result")
 
 
 def _load_and_compare(
@@ -283,7 +285,7 @@ def _load_and_compare(
         The number of differences that stayed.
     """
     for kind in ORDER:
-        clear_items(link, kind, timing)
+        _persist(link, timing, partial(clear_items, link, kind, timing))
         found[kind] = OnBoard("empty", 0)
     cleared_s = time.monotonic()
     for kind in ORDER:
@@ -296,7 +298,7 @@ def _load_and_compare(
     for kind in [kind for kind in ORDER if found[kind].differences]:
         # What a bad link mixed up is right the second time; what the vehicle keeps otherwise
         # is different once more.
-        clear_items(link, kind, timing)
+        _persist(link, timing, partial(clear_items, link, kind, timing))
         if lists[kind]:
             _send_until_taken(link, kind, lists[kind], timing, progress)
         cleared_s = time.monotonic()
@@ -309,7 +311,7 @@ def _load_and_compare(
     while (left := wait_until_s - time.monotonic()) > 0:
         link.receive(left)
     for kind in ORDER:
-        count = count_items(link, kind, timing)
+        count = _persist(link, timing, partial(count_items, link, kind, timing))
         if count != len(lists[kind]):
             changed = Difference(kind, -1, "count", len(lists[kind]), count)
             found[kind] = OnBoard("different", count, (changed,))
@@ -317,35 +319,43 @@ def _load_and_compare(
     return differing
 
 
-def _send_until_taken(
-    link: Link, kind: int, items: Sequence[WireItem], timing: Timing, progress: Progress
-) -> int:
-    """Sends a list, from the start again where the link may be to blame; gives the attempts."""
+def _persist(link: Link, timing: Timing, work: Callable[[], Result]) -> Result:
+    """Does it again where the link may be to blame, as long as the vehicle is heard at all.
+
+    That also waits for a vehicle that is booting: it is heard, and does not answer yet.
+    """
     for attempt in range(1, timing.attempts + 1):
         begun_s = time.monotonic()
         try:
-            if attempt > 1:
-                clear_items(link, kind, timing)
-            upload_items(link, items, kind, timing, progress)
+            return work()
         except TransferError as error:
             silent = link.heard_s < begun_s
             if silent or not error.may_pass or attempt == timing.attempts:
                 raise
-        else:
-            return attempt
-    return timing.attempts
+    raise ValueError(f"{timing.attempts} attempts are none")
+
+
+def _send_until_taken(
+    link: Link, kind: int, items: Sequence[WireItem], timing: Timing, progress: Progress
+) -> int:
+    """Sends a list, cleared and from the start again where need be; gives the attempts."""
+    attempts = 0
+
+    def send() -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts > 1:
+            clear_items(link, kind, timing)
+        upload_items(link, items, kind, timing, progress)
+
+    _persist(link, timing, send)
+    return attempts
 
 
 def _read_back(
     link: Link, kind: int, sent: Sequence[WireItem], timing: Timing, progress: Progress
 ) -> OnBoard:
-    for attempt in range(1, timing.attempts + 1):
-        try:
-            items = download_items(link, kind, timing, progress)
-            break
-        except TransferError as error:
-            if not error.may_pass or attempt == timing.attempts:
-                raise
+    items = _persist(link, timing, partial(download_items, link, kind, timing, progress))
     unlike = tuple(differences(sent, items, kind))
     return OnBoard("different" if unlike else ("verified" if sent else "empty"), len(items), unlike)
 
@@ -369,13 +379,15 @@ def _take_back(
         kept = before.differences if before is not None else ()
         begun_s = time.monotonic()
         try:
-            _clear_until_empty(link, kind, timing)
+            _persist(link, timing, partial(clear_items, link, kind, timing))
             lists[kind] = OnBoard("empty", 0, kept)
         except LinkError:
+            if cleared:
+                # It is told soon what could not be done; the pilot waits for it.
+                timing = replace(timing, patience_s=timing.patience_s / 4.0, attempts=1)
             cleared = False
             if link.heard_s < begun_s:
                 lists[kind] = OnBoard("unknown", None, kept)
-                timing = replace(timing, patience_s=timing.patience_s / 4.0)
             else:
                 lists[kind] = _what_is_there(link, kind, sent[kind], before, timing)
     if cleared:
@@ -394,19 +406,6 @@ def _take_back(
             f" {MUST_NOT_ARM}: it may hold a mixture of two missions."
         )
     return replace(base, verified=False, message=message, lists=lists)
-
-
-def _clear_until_empty(link: Link, kind: int, timing: Timing) -> None:
-    for attempt in range(1, timing.attempts + 1):
-        begun_s = time.monotonic()
-        try:
-            clear_items(link, kind, timing)
-        except TransferError:
-            # A vehicle that is heard and does not answer may be one that is booting.
-            if link.heard_s < begun_s or attempt == timing.attempts:
-                raise
-        else:
-            return
 
 
 def _what_is_there(

@@ -56,6 +56,7 @@ class Client:
 
     def send(self, name: str, fields: dict[str, Any]) -> None:
         """Sends one message."""
+        self._writer.key = self._v.signing_key
         self._send(self._writer.frame(name, fields))
 
     def stream(self) -> None:
@@ -67,6 +68,7 @@ class Client:
         now = self._v.time_ms
         if now < self._next_ms:
             return
+        self._writer.key = self._v.signing_key
         pieces = []
         upcoming = now + 60_000
         for name, due in self._due_ms.items():
@@ -97,7 +99,8 @@ class Client:
     # In.
 
     def receive(self, data: bytes) -> None:
-        """Takes bytes from the station; what is no MAVLink is passed over."""
+        """Takes bytes from the station; what is no MAVLink, or not signed, is passed over."""
+        self._reader.use_key(self._v.signing_key)
         for message in self._reader.messages(data):
             try:
                 self._handle(message)
@@ -143,6 +146,10 @@ class Client:
                     "TIMESYNC",
                     {"tc1": now_ns, "ts1": message.ts1, "target_system": 0, "target_component": 0},
                 )
+        elif kind == "SETUP_SIGNING":
+            self._v.signing_key = bytes(message.secret_key).rstrip(b"\0") and bytes(
+                message.secret_key
+            )
         elif kind == "SET_POSITION_TARGET_GLOBAL_INT":
             self._guided(message.lat_int, message.lon_int, message.coordinate_frame, message.alt)
         elif kind == "AUTOPILOT_VERSION_REQUEST":
@@ -287,7 +294,10 @@ class Client:
             self._guided(p[4], p[5], 3, p[6])
             return _ACCEPTED if v.mode == 4 and v.in_air else _DENIED
         if command == 246:
-            return _ACCEPTED if not v.armed else _TEMPORARILY_REJECTED
+            if v.armed:
+                return _TEMPORARILY_REJECTED
+            v.wants_reboot = p[0] in (1, 3)
+            return _ACCEPTED
         if command in (178, 203, 205, 206, 115, 195, 197, 1000, 2000, 2001):
             x = int(p[4]) if math.isfinite(p[4]) else 0
             item = WireItem(command, 2, p[0], p[1], p[2], p[3], x)

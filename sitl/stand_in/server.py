@@ -166,6 +166,18 @@ class Server:
         self._selector.register(self._udp, selectors.EVENT_READ, "udp")
         self._start_clock()
 
+    def _reboot(self) -> None:
+        """Ends all connections and waits for one again, as arducopter does in its simulator."""
+        for each in list(self._clients):
+            self._drop(each)
+        self.vehicle = self.vehicle.after_reboot()
+        self._telemetry = Telemetry(self.vehicle)
+        self._had_client = False
+        self._station_s = -1.0
+        if self._udp is not None:
+            self._udp_client = Client(self.vehicle, self._telemetry, self._send_udp)
+            self._start_clock()
+
     def _send_udp(self, data: bytes) -> None:
         if self._udp is not None and self._udp_peer is not None:
             try:
@@ -190,6 +202,8 @@ class Server:
         for each in list(self._clients):
             if not each.flush():
                 self._drop(each)
+        if self.vehicle.wants_reboot:
+            self._reboot()
         if self._had_client and not self._waits_for_station():
             self._advance()
         if self._alone_ends:

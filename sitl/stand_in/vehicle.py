@@ -70,6 +70,8 @@ class Vehicle:
         self.photos = 0
         self.terrain_above_home_m = 0.0
         self.gps_lost_s = math.inf
+        self.signing_key = b""
+        self.wants_reboot = False
         self.mission_store = MissionStore(self.say)
         self.fence_store = FenceStore(self.say)
         self.rally_store = RallyStore(self.say)
@@ -96,6 +98,19 @@ class Vehicle:
         self._wind_m_s = 0.0
         self._configured = -1
         self.reconfigure()
+
+    def after_reboot(self) -> Vehicle:
+        """The vehicle as it boots again: what was stored is there, all else is as at the start."""
+        craft = self.craft
+        heading_deg = math.degrees(float(craft.state[a.YAW]))
+        again = Vehicle(
+            craft.home, craft.home_altitude_m, heading_deg, self.parameters, self.broadcast
+        )
+        again.mission_store.items = self.mission_store.items
+        again.fence_store.items = self.fence_store.items
+        again.rally_store.items = self.rally_store.items
+        again.signing_key = self.signing_key
+        return again
 
     # Small things.
 

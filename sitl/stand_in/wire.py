@@ -7,7 +7,9 @@ every kind of frame back with pymavlink.
 from __future__ import annotations
 
 import binascii
+import hashlib
 import struct
+import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -16,6 +18,7 @@ from pymavlink.dialects.v20 import ardupilotmega as dialect
 
 _HEADER = struct.Struct("<BBBBBBB")
 _CHECKSUM = struct.Struct("<H")
+_SIGNING_EPOCH_S = 1_420_070_400  # 2015-01-01
 _MIRROR = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
@@ -37,12 +40,14 @@ def _packer(name: str) -> tuple[int, int, Callable[..., bytes], tuple[str, ...],
 
 
 class FrameWriter:
-    """Writes frames of one system and component, numbering them."""
+    """Writes frames of one system and component, numbering them, and signing them with a key."""
 
     def __init__(self, system_id: int, component_id: int) -> None:
         self.system_id = system_id
         self.component_id = component_id
+        self.key = b""
         self._sequence = 0
+        self._stamp = 0
 
     def frame(self, name: str, fields: dict[str, Any]) -> bytes:
         """One frame of message `name` with all its fields; text as bytes, arrays as sequences."""
@@ -61,7 +66,7 @@ class FrameWriter:
         payload = payload.rstrip(b"\0") or payload[:1]
         head = _HEADER.pack(
             len(payload),
-            0,
+            1 if self.key else 0,
             0,
             self._sequence,
             self.system_id,
@@ -70,15 +75,37 @@ class FrameWriter:
         )
         body = head + bytes((number >> 8 & 0xFF, number >> 16)) + payload
         self._sequence = (self._sequence + 1) & 0xFF
-        return b"\xfd" + body + _CHECKSUM.pack(checksum(body + bytes((seed,))))
+        frame = b"\xfd" + body + _CHECKSUM.pack(checksum(body + bytes((seed,))))
+        return frame + self._signature(frame) if self.key else frame
+
+    def _signature(self, frame: bytes) -> bytes:
+        """Link number, time in 10 µs since 2015 that only grows, and the start of a SHA-256.
+
+        https://mavlink.io/en/guide/message_signing.html
+        """
+        self._stamp = max(self._stamp + 1, int((time.time() - _SIGNING_EPOCH_S) * 1e5))
+        tail = b"\0" + self._stamp.to_bytes(6, "little")
+        return tail + hashlib.sha256(self.key + frame + tail).digest()[:6]
 
 
 class FrameReader:
     """Takes messages out of a stream of bytes; whatever is no frame is skipped, never an error."""
 
     def __init__(self) -> None:
-        self._parser = dialect.MAVLink(None)
-        self._parser.robust_parsing = True
+        self._key = b""
+        self._parser = self._fresh()
+
+    def _fresh(self) -> Any:
+        parser = dialect.MAVLink(None)
+        parser.robust_parsing = True
+        parser.signing.secret_key = self._key or None
+        return parser
+
+    def use_key(self, key: bytes) -> None:
+        """From now on only frames signed with this key count; all do without one."""
+        if key != self._key:
+            self._key = key
+            self._parser = self._fresh()
 
     def messages(self, data: bytes) -> Sequence[Any]:
         """The whole messages that `data` completes (pymavlink's message objects)."""
@@ -86,7 +113,6 @@ class FrameReader:
             found = self._parser.parse_buffer(data) or []
         except (dialect.MAVError, struct.error, UnicodeDecodeError, ValueError, IndexError):
             # The parser keeps what it choked on; a fresh one goes on with the next bytes.
-            self._parser = dialect.MAVLink(None)
-            self._parser.robust_parsing = True
+            self._parser = self._fresh()
             return []
         return [message for message in found if message.get_type() != "BAD_DATA"]
