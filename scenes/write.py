@@ -27,6 +27,7 @@ from scenes.truth import Truth, tell_truth
 
 _TILE_PX = 1024
 _MODEL_PX_M = 0.1
+_CACHE_MB = 192  # GDAL would take a twentieth of the machine's memory
 
 
 def generate(spec: SceneSpec, out: str | Path, progress: Progress = silent) -> Path:
@@ -138,6 +139,7 @@ def _write_cog(
         "bigtiff": "if_safer",
     }
     with (
+        rasterio.Env(GDAL_CACHEMAX=_CACHE_MB),
         atomic_path(path) as partial,
         tempfile.TemporaryDirectory(prefix=f".scene-{os.getpid()}-", dir=path.parent) as scratch,
     ):

@@ -23,7 +23,14 @@ from analysis.mapping import (
 from analysis.mapping.orthority_engine import rectify_frames
 from analysis.mapping.write import COMPRESSIONS
 from corridor import InputError
-from fencewalk.common import existing_path, json_option, out_option, print_json, progress_bar
+from fencewalk.common import (
+    cleaning_up,
+    existing_path,
+    json_option,
+    out_option,
+    print_json,
+    progress_bar,
+)
 
 
 @click.command(short_help="Make an orthophoto from geotagged frames.")
@@ -128,7 +135,7 @@ def orthophoto(
         axes=axes,
     )
     wanted = MosaicSpec(gsd, bounds, ViewLimits(max_angle_deg=max_angle), balance, blend)
-    with open_surface(dem) as surface, progress_bar("Orthophoto") as progress:
+    with cleaning_up(), open_surface(dem) as surface, progress_bar("Orthophoto") as progress:
         posed, unposed = read_frames(list_frames(frames), surface.crs, spec)
         if engine == "orthority":
             made = rectify_frames(posed, surface.crs.to_wkt(), dem, out, gsd, progress)
@@ -190,7 +197,7 @@ def _by_server(
 
     if not url:
         raise InputError("--url", "is not given", "the NodeODM server's address")
-    with progress_bar("NodeODM") as progress:
+    with cleaning_up(), progress_bar("NodeODM") as progress:
         made = make_orthophoto(frames, out, NodeOdmSpec(url, gsd_m), progress)
     if as_json:
         dsm = None if made.dsm is None else str(made.dsm)
