@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corridor import Progress, VehicleError, silent
+from corridor import InputError, Progress, VehicleError, silent
 from missions.link.connection import Link, open_link
 from missions.link.parameters import read_parameter, set_parameter
 from missions.link.transfer import Timing
 from missions.link.upload import UploadResult, describe_vehicle, upload_sortie
-from missions.mission import Sortie
-from sitl.launch import ARDUPILOT, RunningVehicle
+from missions.mission import Command, Sortie
+from sitl.launch import ARDUPILOT, CONNECTION, STAND_IN, GivenVehicle, RunningVehicle
 from sitl.recorder import Recorder, Recording
 from sitl.scenario import Injection, Scenario
 
@@ -78,60 +80,117 @@ class _Station:
 
 
 def fly_sortie(
-    vehicle: RunningVehicle,
+    vehicle: RunningVehicle | GivenVehicle,
     sortie: Sortie,
     scenario: Scenario,
     folder: Path,
     *,
-    speedup: float,
+    speedup: float | None,
     longest_s: float = 5400.0,
     progress: Progress = silent,
 ) -> FlightResult:
-    """Flies a sortie on a vehicle just started.
+    """Flies a sortie on a vehicle just started, or on a simulated one that is there already.
 
     Args:
-        vehicle: its process; the simulated clock starts here.
+        vehicle: its process, whose simulated clock starts here; or where one is to be had.
         sortie: what to load and fly.
         scenario: what to inject.
         folder: where `flight.tlog` is written.
-        speedup: times real time in flight.
+        speedup: times real time in flight; None leaves the pace of a given vehicle.
         longest_s: of vehicle time, after which the flight is given up.
         progress: told of the mission item.
 
     Raises:
+        InputError: if a given vehicle is not known to be simulated.
+        UploadRefusedError: if a given vehicle is armed, or stands elsewhere.
         VehicleError: if the vehicle does not get ready, cannot be loaded or does not arm.
     """
     begin = time.monotonic()
-    with open_link(vehicle.address) as link:
+    given = vehicle.kind == CONNECTION
+    with open_link(vehicle.address, option="--vehicle") as link:
         link.log_to(folder / "flight.tlog")
         link.wait_for_vehicle(60.0)
+        described = {**describe_vehicle(link), "kind": vehicle.kind}
+        before: dict[str, float] = {}
+        if given:
+            described["kind"] = _must_be_simulated(link, described)
+            before = _state_before(link, sortie, scenario)
+            speedup = before["SIM_SPEEDUP"] if speedup is None else speedup
+        pace = speedup or 0.0
         recorder = Recorder()
         recorder.system = link.system
         station = _Station(link)
         link.observers += [recorder, station]
-        _ask_for_messages(link)
-        _wait_ready(link, recorder, vehicle)
-        _set_pace(link, min(_UPLOAD_SPEEDUP, speedup or _UPLOAD_SPEEDUP))
-        upload = upload_sortie(
-            link,
-            sortie,
-            force="simulation",
-            timing=Timing().scaled(0.5),
-            progress=progress,
-        )
-        if not upload.verified:
-            raise VehicleError(upload.message)
-        described = {**describe_vehicle(link), "kind": vehicle.spec.kind}
-        result = FlightResult(recorder.recording, sortie, upload, described, speedup=speedup)
-        _ask_for_messages(link)
-        _set_pace(link, _ARMING_SPEEDUP)
-        _arm_and_start(link, recorder)
-        result.auto_ms = recorder.time_boot_ms
-        _set_pace(link, speedup)
-        _watch(link, recorder, station, scenario, result, speedup, longest_s, progress)
+        try:
+            _ask_for_messages(link)
+            _wait_ready(link, recorder, vehicle)
+            _set_pace(link, min(_UPLOAD_SPEEDUP, pace or _UPLOAD_SPEEDUP))
+            upload = upload_sortie(
+                link,
+                sortie,
+                force="" if given else "simulation",
+                timing=Timing().scaled(0.5),
+                progress=progress,
+            )
+            if not upload.verified:
+                raise VehicleError(upload.message)
+            result = FlightResult(recorder.recording, sortie, upload, described, speedup=pace)
+            _ask_for_messages(link)
+            _set_pace(link, _ARMING_SPEEDUP)
+            _arm_and_start(link, recorder)
+            result.auto_ms = recorder.time_boot_ms
+            _set_pace(link, pace)
+            _watch(link, recorder, station, scenario, result, pace, longest_s, progress)
+        finally:
+            for name, value in before.items():
+                with contextlib.suppress(VehicleError):
+                    set_parameter(link, name, value)
         result.wall_s = time.monotonic() - begin
         link.stop_log()
     return result
+
+
+def _must_be_simulated(link: Link, described: Mapping[str, Any]) -> str:
+    """`stand-in` or `ardupilot`, for a vehicle that is known to be simulated.
+
+    ArduPilot has parameters SIM_… and sends SIMSTATE only when it is built for its simulator.
+
+    Raises:
+        InputError: if it is not known to be; nothing was sent but questions.
+    """
+    if described.get("is_stand_in"):
+        return STAND_IN
+    if read_parameter(link, "SIM_SPEEDUP") is not None:
+        for _ in range(4):
+            link.send("command_long", link.system, link.component, 512, 0, 164, 0, 0, 0, 0, 0, 0)
+            if link.wait_for("SIMSTATE", 1.0) is not None:
+                return ARDUPILOT
+    raise InputError(
+        "--vehicle",
+        f"the vehicle at {link.address} is not known to be simulated (no SIM_SPEEDUP, no SIMSTATE)",
+        "fly arms and flies only simulated vehicles; to load a sortie onto an aircraft use"
+        " fencewalk upload",
+    )
+
+
+def _state_before(link: Link, sortie: Sortie, scenario: Scenario) -> dict[str, float]:
+    """The pace and what the scenario will change of the simulation, to be set back at the end.
+
+    Raises:
+        VehicleError: if the vehicle is armed, or has no camera for a mission that takes pictures.
+    """
+    if link.armed:
+        raise VehicleError(f"{link.address}: the vehicle is armed already")
+    shoots = any(item.command == Command.DO_SET_CAM_TRIGG_DIST for item in sortie.mission.items)
+    if shoots and not read_parameter(link, "CAM1_TYPE"):
+        raise VehicleError(
+            f"{link.address}: the vehicle has no camera: set CAM1_TYPE to 1 and SERVO9_FUNCTION to"
+            " 10, and boot it again"
+        )
+    names = {"SIM_SPEEDUP", *(i.parameter for i in scenario.inject if i.parameter)}
+    names |= {p.name for p in sortie.parameters if p.name.startswith("SIM_")}
+    found = {name: read_parameter(link, name) for name in sorted(names)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _ask_for_messages(link: Link) -> None:
@@ -142,7 +201,7 @@ def _ask_for_messages(link: Link) -> None:
         )  # fmt: skip
 
 
-def _wait_ready(link: Link, recorder: Recorder, vehicle: RunningVehicle) -> None:
+def _wait_ready(link: Link, recorder: Recorder, vehicle: RunningVehicle | GivenVehicle) -> None:
     end = time.monotonic() + 240.0
     asked_s = time.monotonic()
     while not recorder.ekf_flags & 16:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from corridor import InputError, LonLat, VehicleError
 
-STAND_IN, ARDUPILOT = "stand-in", "ardupilot"
+STAND_IN, ARDUPILOT, CONNECTION = "stand-in", "ardupilot", "connection"
 _BASE_PORT = 5760
 _PR_SET_PDEATHSIG = 1
 
@@ -54,6 +54,21 @@ class VehicleSpec:
             raise InputError("--speedup", f"{self.speedup} is no speed-up", "0 to 10000")
 
 
+@dataclass(frozen=True)
+class GivenVehicle:
+    """A simulated vehicle that somebody else has started, and will stop.
+
+    Attributes:
+        address: for `missions.link.open_link`.
+        folder: where what belongs to it is looked for, in messages.
+        kind: `connection`.
+    """
+
+    address: str
+    folder: Path
+    kind: str = CONNECTION
+
+
 @dataclass
 class RunningVehicle:
     """A vehicle's process.
@@ -69,6 +84,11 @@ class RunningVehicle:
     address: str
     folder: Path
     process: subprocess.Popen[bytes]
+
+    @property
+    def kind(self) -> str:
+        """`stand-in` or `ardupilot`."""
+        return self.spec.kind
 
     @property
     def log(self) -> str:

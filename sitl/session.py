@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from corridor import Progress, VehicleError, silent, write_json, write_text
+from corridor import InputError, Progress, VehicleError, silent, write_json, write_text
 from missions.mission import Parameter, Sortie
 from sitl.flight import FlightResult, camera_parameters, fly_sortie
-from sitl.launch import ARDUPILOT, STAND_IN, VehicleSpec, running
+from sitl.launch import ARDUPILOT, CONNECTION, STAND_IN, GivenVehicle, VehicleSpec, running
 from sitl.recorder import Event, Recording
 from sitl.report import write_report
 from sitl.resume import rest_of
@@ -29,7 +29,8 @@ class FlightOptions:
     """How to fly.
 
     Attributes:
-        kind: `stand-in` or `ardupilot`.
+        kind: `stand-in`, `ardupilot`, or `connection`: a simulated vehicle that runs already.
+        address: of the connection.
         speedup: times real time; None takes the vehicle's usual.
         arducopter: the program, or None to look for it.
         dsm: surface model for the clearance.
@@ -46,11 +47,12 @@ class FlightOptions:
     wind_m_s: float | None = None
     wind_from_deg: float = 0.0
     parameter_files: tuple[Path, ...] = ()
+    address: str = ""
 
     @property
-    def pace(self) -> float:
-        """The speed-up to use."""
-        return DEFAULT_SPEEDUP[self.kind] if self.speedup is None else self.speedup
+    def pace(self) -> float | None:
+        """The speed-up to use; None leaves that of a connection as it is."""
+        return DEFAULT_SPEEDUP.get(self.kind) if self.speedup is None else self.speedup
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,12 @@ def fly_scenario(
         InputError: if the vehicle is not to be had on this machine.
         VehicleError: if it failed before or during the flight.
     """
+    if options.kind == CONNECTION and scenario.resume_after_landing:
+        raise InputError(
+            "--scenario",
+            f"'{scenario.name}' changes the battery of a vehicle that was started for it",
+            "--vehicle stand-in or ardupilot",
+        )
     _clear(out)
     out.mkdir(parents=True, exist_ok=True)
     fitted = _with_parameters(fit_sortie(sortie, scenario), scenario, options)
@@ -156,6 +164,9 @@ def _fly(
     progress: Progress,
     vehicle_folder: str = "vehicle",
 ) -> FlightResult:
+    if options.kind == CONNECTION:
+        given = GivenVehicle(options.address, out)
+        return fly_sortie(given, sortie, scenario, out, speedup=options.pace, progress=progress)
     with running(_spec(sortie, scenario, options), out / vehicle_folder) as vehicle:
         return fly_sortie(vehicle, sortie, scenario, out, speedup=options.pace, progress=progress)
 

@@ -14,12 +14,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from link_tools import HOME, small_sortie
+from virtual_link import ready_bench, virtual_link
 
-from corridor import InputError
+from corridor import InputError, LonLat
 from fencewalk.commands.fly import fly
-from missions.formats import write_waypoints
+from missions.formats import write_qgc_plan, write_waypoints
+from missions.link.connection import open_link
+from missions.link.options import read_sortie_of
+from missions.link.parameters import read_parameter
+from missions.link.upload import UploadRefusedError
 from missions.mission import Command
-from sitl.launch import ARDUPILOT, VehicleSpec, find_arducopter, running
+from sitl.flight import _must_be_simulated
+from sitl.launch import ARDUPILOT, CONNECTION, VehicleSpec, find_arducopter, running
 from sitl.resume import rest_of
 from sitl.scenario import Scenario, read_scenario, scenario_names
 from sitl.scenario_setup import fit_sortie
@@ -145,12 +151,13 @@ def test_verification_finds_what_is_wrong(flown: Outcome) -> None:
     assert "fence" in failed(events=[*result.recording.events, breach])
 
 
-@pytest.mark.parametrize("name", ["fence_breach", "rc_loss"])
-def test_faults_fly_as_they_must(name: str, tmp_path: Path) -> None:
-    scenario = read_scenario(name)
-    early = [injection.model_copy(update={"at_s": 45.0}) for injection in scenario.inject]
-    scenario = scenario.model_copy(update={"inject": early})
-    outcome = fly_scenario(small_sortie(14), scenario, FlightOptions(), tmp_path)
+SAMPLE = Path(__file__).parents[1] / "examples" / "ci" / "sample.plan"
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_every_scenario_flies_as_it_must(name: str, tmp_path: Path) -> None:
+    sortie = read_sortie_of(SAMPLE, None)
+    outcome = fly_scenario(sortie, read_scenario(name), FlightOptions(), tmp_path)
     assert outcome.passed, [(c.name, c.text) for c in outcome.checks if c.passed is False]
 
 
@@ -169,7 +176,10 @@ def test_the_command_flies_a_bare_mission_file_and_says_its_verdict(tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--vehicle", "udpin:0.0.0.0:14550"], "fencewalk upload"),
+        (["--vehicle", "quadcopter"], "is no vehicle"),
+        (["--vehicle", "udpin:0.0.0.0:port"], "no port number"),
+        (["--vehicle", "tcp:127.0.0.1:5760", "--all-scenarios"], "started for it"),
+        (["--vehicle", "tcp:127.0.0.1:5760", "--scenario", "battery_change"], "battery of a"),
         (["--scenario", "storm"], "there is no scenario"),
         (["--wind", "strong"], "is no wind"),
         (["--speedup", "-3"], "no speed-up"),
@@ -182,6 +192,45 @@ def test_wrong_options_are_said(arguments: list[str], said: str, tmp_path: Path)
     result = CliRunner().invoke(fly, [str(path), "--out", str(tmp_path / "f"), *arguments])
     assert isinstance(result.exception, InputError)
     assert said in str(result.exception)
+
+
+def test_a_simulated_vehicle_that_runs_already_is_flown_and_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "m.plan"
+    write_qgc_plan(path, small_sortie(3))
+    spec = VehicleSpec("stand-in", HOME, 250.0, 0.0, 60.0, {"CAM1_TYPE": 1})
+    with running(spec, tmp_path / "vehicle") as vehicle, open_link(vehicle.address) as first:
+        first.wait_for_vehicle()  # keeps the vehicle going
+        arguments = ["--vehicle", vehicle.address, "--out", str(tmp_path / "f"), "--wind", "3,90"]
+        result = CliRunner().invoke(fly, [str(path), *arguments, "--json"], standalone_mode=False)
+        assert result.return_value == 0, result.output
+        summary = json.loads((tmp_path / "f" / "summary.json").read_text())
+        assert summary["flown_by_stand_in"] is True
+        assert "SIM_WIND_SPD=3" in summary["params_set"]
+        with open_link(vehicle.address) as link:
+            link.wait_for_vehicle()
+            assert read_parameter(link, "SIM_SPEEDUP") == 60.0
+            assert read_parameter(link, "SIM_WIND_SPD") == 0.0
+        far = replace(small_sortie(3), mission=replace(small_sortie(3).mission, home=LonLat(0, 0)))
+        options = FlightOptions(CONNECTION, address=vehicle.address)
+        with pytest.raises(UploadRefusedError, match="from the sortie's start"):
+            fly_scenario(far, read_scenario("nominal"), options, tmp_path / "g")
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_vehicle_that_is_not_known_to_be_simulated_is_not_touched(answers: bool) -> None:
+    """An aircraft has no SIM_… parameters; one that had them would still send no SIMSTATE."""
+    bench = ready_bench()
+    with virtual_link(bench=bench) as (link, way):
+        if not answers:
+            bench.vehicle.parameters.values.pop("SIM_SPEEDUP")
+        link.wait_for_vehicle()
+        heard: list[int] = []
+        way.on_frame_up = lambda data: heard.append(data[7])
+        way.spoil = lambda data: b"" if data[7] == 164 else data
+        with pytest.raises(InputError, match="not known to be simulated"):
+            _must_be_simulated(link, {"is_stand_in": False})
+    # Heartbeats, a parameter asked for, a message asked for: nothing that changes anything.
+    assert set(heard) <= {0, 20, 76}
 
 
 def test_junit_names_what_failed(tmp_path: Path) -> None:
@@ -235,14 +284,12 @@ def test_two_vehicles_have_ports_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.ardupilot
-@pytest.mark.parametrize("name", ["nominal", "rc_loss", "battery_low"])
+@pytest.mark.parametrize("name", scenario_names())
 def test_the_same_on_a_real_arducopter(name: str, tmp_path: Path) -> None:
     arducopter()
-    scenario = read_scenario(name)
-    early = [injection.model_copy(update={"at_s": 45.0}) for injection in scenario.inject]
-    scenario = scenario.model_copy(update={"inject": early})
+    sortie = read_sortie_of(SAMPLE, None)
     options = FlightOptions(ARDUPILOT, speedup=20.0)
-    outcome = fly_scenario(small_sortie(14), scenario, options, tmp_path)
+    outcome = fly_scenario(sortie, read_scenario(name), options, tmp_path)
     assert outcome.result is not None
     assert not outcome.result.is_stand_in
     assert outcome.passed, [(c.name, c.text) for c in outcome.checks if c.passed is False]

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     "--vehicle",
     default="stand-in",
     show_default=True,
-    metavar="stand-in|ardupilot",
-    help="Our own simulated vehicle, or a real ArduCopter in its simulator"
-    " (FENCEWALK_ARDUCOPTER, or arducopter on the PATH).",
+    metavar="stand-in|ardupilot|ADDRESS",
+    help="Our own simulated vehicle, a real ArduCopter in its simulator (FENCEWALK_ARDUCOPTER, or"
+    " arducopter on the PATH), or the address of a simulated vehicle that runs already, as in"
+    " tcp:127.0.0.1:5760. An aircraft is refused.",
 )
 @click.option("--arducopter", type=existing_path, help="The arducopter program, or its sources.")
 @click.option(
@@ -104,38 +105,45 @@ def fly(
 ) -> int:
     """Fly a sortie in simulation and check it against its plan.
 
-    PLAN is a folder made by `fencewalk plan`, or a mission file (.waypoints or .plan). The flight
-    is simulated: this command never connects to an aircraft.
+    PLAN is a folder made by `fencewalk plan`, or a mission file (.waypoints or .plan). Only a
+    simulated vehicle is flown: what is found at an ADDRESS must be the stand-in, or ArduPilot in
+    its simulator, disarmed, and stand where the sortie starts; otherwise nothing is changed.
 
     Exit code 1: it flew, and a check failed.
     """
-    from sitl.launch import ARDUPILOT, STAND_IN, find_arducopter
+    from sitl.launch import ARDUPILOT, CONNECTION, STAND_IN, find_arducopter
     from sitl.scenario import read_scenario, scenario_names
     from sitl.session import FlightOptions, fly_all, fly_scenario, write_junit
 
-    if vehicle not in (STAND_IN, ARDUPILOT):
+    kind = vehicle if vehicle in (STAND_IN, ARDUPILOT) else CONNECTION
+    if kind == CONNECTION and not (":" in vehicle or vehicle.startswith("/dev/")):
         raise InputError(
             "--vehicle",
-            f"'{vehicle}' is no simulated vehicle",
-            "stand-in or ardupilot; to load a sortie onto an aircraft use fencewalk upload",
+            f"'{vehicle}' is no vehicle",
+            "stand-in, ardupilot, or the address of a simulated vehicle as in tcp:127.0.0.1:5760",
         )
-    if vehicle == ARDUPILOT:
+    if kind == CONNECTION and (all_scenarios or parameter_files):
+        raise InputError(
+            "--all-scenarios" if all_scenarios else "--params",
+            "needs a vehicle that is started for it",
+            "--vehicle stand-in or ardupilot",
+        )
+    if kind == ARDUPILOT:
         find_arducopter(arducopter)
-    if speedup is not None and not (
-        0 <= speedup <= 10_000 and (speedup > 0 or vehicle == STAND_IN)
-    ):
+    if speedup is not None and not (0 <= speedup <= 10_000 and (speedup > 0 or kind == STAND_IN)):
         raise InputError("--speedup", f"{speedup:g} is no speed-up", "1 to 10000")
     if scene is not None and (all_scenarios or not plan.is_dir()):
         raise InputError("--camera", "needs one flight of a plan folder", "PLAN with --sortie")
     sortie, surface, clearance = _load(plan, sortie_id)
     options = FlightOptions(
-        vehicle,
+        kind,
         speedup,
         arducopter,
         dsm or surface,
         clearance_m if clearance_m is not None else clearance,
         *_wind(wind),
         parameter_files,
+        vehicle if kind == CONNECTION else "",
     )
     if all_scenarios:
         scenarios = [read_scenario(name) for name in scenario_names()]
@@ -152,7 +160,7 @@ def fly(
         if scene is not None and (out / "photos.csv").is_file():
             _photograph(plan, out, scene, receiver, as_json)
     if junit is not None:
-        write_junit(junit, outcomes, vehicle)
+        write_junit(junit, outcomes, kind)
     if as_json:
         print_json([_document(outcome) for outcome in outcomes])
     else:
@@ -259,7 +267,7 @@ def _print(outcomes: list[Outcome], options: FlightOptions) -> None:
         for check in outcome.checks:
             table.add_row(check.name, marks[check.passed], check.text)
         console.print(table)
-        if options.kind == "stand-in":
+        if outcome.result is not None and outcome.result.is_stand_in:
             console.print("Flown by the stand-in, which is not ArduPilot (docs/sitl.md).")
         console.print(f"Report: {outcome.folder / 'report.html'}")
         return

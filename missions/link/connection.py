@@ -255,7 +255,11 @@ class Link:
 
 
 def open_link(
-    address: str, signing_key: Path | None = None, baud: int = 57_600, system: int = STATION_SYSTEM
+    address: str,
+    signing_key: Path | None = None,
+    baud: int = 57_600,
+    system: int = STATION_SYSTEM,
+    option: str = "--connect",
 ) -> Link:
     """Opens a connection.
 
@@ -265,6 +269,7 @@ def open_link(
         signing_key: a file with the MAVLink 2 signing key: 32 bytes, or 64 hexadecimal digits.
         baud: of a serial device that does not state its own.
         system: MAVLink system number of this station.
+        option: named in the message where the address is none.
 
     Raises:
         InputError: if the address or the key cannot be used.
@@ -275,21 +280,17 @@ def open_link(
     device = address.split(",")[0]
     if not known and not device.startswith("/dev/") and not device.upper().startswith("COM"):
         raise InputError(
-            "--connect",
+            option,
             f"'{address}' is no connection",
             "udpin:HOST:PORT, udpout:HOST:PORT, tcp:HOST:PORT or a serial device such as"
             " /dev/ttyUSB0,57600",
         )
     if known and not address.rsplit(":", 1)[1].isdigit():
-        raise InputError(
-            "--connect", f"'{address}' has no port number", "as in udpin:0.0.0.0:14550"
-        )
+        raise InputError(option, f"'{address}' has no port number", "as in udpin:0.0.0.0:14550")
     if not known and "," in address:
         device, rate = address.split(",", 1)
         if not rate.isdigit():
-            raise InputError(
-                "--connect", f"'{address}' has no baud rate", "as in /dev/ttyUSB0,57600"
-            )
+            raise InputError(option, f"'{address}' has no baud rate", "as in /dev/ttyUSB0,57600")
         baud, address = int(rate), device
     key = _read_key(signing_key) if signing_key is not None else None
 
