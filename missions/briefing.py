@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import jinja2
 import numpy as np
@@ -17,6 +19,7 @@ from corridor.values import FloatArray
 from missions.flight import Segment
 from missions.mission import Sortie
 from missions.planner import SurveyPlan
+from missions.schedule import Slot
 from missions.sorties import PlannedSortie
 
 _MAP = (680.0, 330.0)
@@ -36,6 +39,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "crossing": "Transits cross the carriageway.",
         "share": "The battery is used beyond 85 % of what is allowed.",
         "steep": "Return height is more than 120 m above home.",
+        "when": "Planned for", "district": "Responsible", "rally": "May also return to",
+        "no_rally": "nowhere but home", "nadir": "nadir", "oblique": "oblique", "left": "left",
+        "right": "right", "legend_fence": "geofence", "legend_boundary": "road fence",
+        "legend_home": "home", "legend_rally": "rally point", "legend_lanes": "lanes",
+        "rally_land": "A return may land unattended at: {}. Keep these places free.",
+        "slower": "Down to {} m/s instead of {} m/s on some lanes ({})",
+        "climb rate": "climb rate", "picture interval or blur": "picture interval or blur",
     },
     "zh": {
         "title": "飞行简报", "sortie": "架次", "launch": "起降点",
@@ -48,6 +58,14 @@ TEXTS: dict[str, dict[str, str]] = {
         "stretches": "航线顺序", "min": "分钟",
         "proposed": "起降点为程序建议，请现场确认可用。", "crossing": "转场航段跨越行车道。",
         "share": "电量使用超过允许值的 85 %。", "steep": "返航高度超过起飞点 120 米。",
+        "when": "计划时间", "district": "责任单位", "rally": "备降点",
+        "no_rally": "无（仅返回起飞点）", "legend_lanes": "航线",
+        "nadir": "正射", "oblique": "倾斜", "left": "左侧", "right": "右侧",
+        "legend_fence": "电子围栏", "legend_boundary": "公路隔离栅", "legend_home": "起飞点",
+        "legend_rally": "备降点",
+        "rally_land": "返航时可能在无人值守的备降点降落：{}。请保持场地净空。",
+        "slower": "部分航线速度降至 {} 米/秒（原定 {} 米/秒）：{}",
+        "climb rate": "受爬升率限制", "picture interval or blur": "受拍照间隔或运动模糊限制",
     },
 }  # fmt: skip
 
@@ -75,14 +93,17 @@ CHECKLIST: dict[str, tuple[str, ...]] = {
 }
 
 
-def write_briefing(path: str | Path, plan: SurveyPlan, sorties: Sequence[Sortie]) -> None:
+def write_briefing(
+    path: str | Path, plan: SurveyPlan, sorties: Sequence[Sortie], slots: Sequence[Slot] = ()
+) -> None:
     """Writes the page for all sorties, self-contained, for the screen and A4."""
+    when = {slot.sortie_id: slot for slot in slots}
     language = plan.survey.output.language
     template = jinja2.Environment(autoescape=True).from_string(
         resources.files("missions").joinpath("briefing.html.j2").read_text("utf-8")
     )
     pages = [
-        _page(plan, sortie, made, TEXTS[language])
+        _page(plan, sortie, made, TEXTS[language], when.get(sortie.sortie_id))
         for sortie, made in zip(sorties, plan.sorties, strict=True)
     ]
     write_text(
@@ -93,9 +114,14 @@ def write_briefing(path: str | Path, plan: SurveyPlan, sorties: Sequence[Sortie]
 
 
 def _page(
-    plan: SurveyPlan, sortie: Sortie, made: PlannedSortie, text: dict[str, str]
+    plan: SurveyPlan,
+    sortie: Sortie,
+    made: PlannedSortie,
+    text: dict[str, str],
+    slot: Slot | None,
 ) -> dict[str, Any]:
     runs = made.runs
+    rally = ", ".join(f"{point.place.name} ({point.altitude_m:.0f} m)" for point in made.rally)
     used, budget = made.home.worst_wh, made.energy.budget_wh
     crossing = any(
         plan.airspace.over_carriageway(segment.xyz[:, :2]).any()
@@ -110,22 +136,28 @@ def _page(
             (text["crossing"], crossing),
             (text["share"], used > 0.85 * budget),
             (text["steep"], made.home.altitude_m > 120.0),
+            (
+                text["rally_land"].format(", ".join(p.place.name for p in made.rally)),
+                bool(made.rally),
+            ),
         )
         if holds
     ]
-    risks += sorted({note for run in runs for note in run.notes})
+    risks += _notes([note for run in runs for note in run.notes], text)
     profile, lowest = _profile(plan, made)
     speeds = sorted({run.speed_m_s for run in runs})
     return {
         "sortie_id": sortie.sortie_id,
         "launch": f"{made.launch.name} ({made.launch.lon_deg:.6f}, {made.launch.lat_deg:.6f})",
         "rows": [
+            *_whose(plan, made, slot),
             ("duration", f"{made.cost.time_s / 60:.1f} {text['min']}"),
             ("length", f"{_length(made.cost.points) / 1000:.2f} km, {text['lanes']} "
              f"{sum(run.length_m for run in runs) / 1000:.2f} km"),
             ("photos", str(sortie.details["photos"])),
             ("energy", f"{used:.0f} / {budget:.0f} Wh ({100 * used / budget:.0f} %)"),
             ("rtl", f"{made.home.altitude_m:.0f} m"),
+            ("rally", rally or text["no_rally"]),
             ("lowest", f"{lowest:.1f} m ({plan.survey.safety.clearance_m:.0f} + "
              f"{plan.survey.safety.dem_error_m:.0f} m)"),
             ("speed", f"{speeds[0]:.1f}–{speeds[-1]:.1f} m/s"),
@@ -134,15 +166,45 @@ def _page(
             ("items", f"{len(sortie.mission.all_items)} / {plan.survey.aircraft.max_items}"),
         ],
         "lanes": [
-            f"{plan.boundaries[run.boundary].route} {plan.boundaries[run.boundary].side.value} "
+            f"{plan.boundaries[run.boundary].route} "
+            f"{text[plan.boundaries[run.boundary].side.value]} "
             f"{format_station(max(0.0, run.chainage_m[-1 if segment.reverse else 0]))} → "
-            f"{format_station(max(0.0, run.chainage_m[0 if segment.reverse else -1]))} ({run.mode})"
+            f"{format_station(max(0.0, run.chainage_m[0 if segment.reverse else -1]))} "
+            f"({text[run.mode]})"
             for segment in made.segments if (run := segment.run) is not None
         ],
         "risks": risks,
+        "has_rally": bool(made.rally),
         "map": Markup(_map(plan, sortie, made)),
         "profile": Markup(profile),
     }  # fmt: skip
+
+
+def _whose(plan: SurveyPlan, made: PlannedSortie, slot: Slot | None) -> list[tuple[str, str]]:
+    """When, by whom, and in whose district; what is not known is left out."""
+    rows = []
+    if slot is not None:
+        rows.append(("when", f"{slot.start:%Y-%m-%d %H:%M}–{slot.end:%H:%M}, {slot.team}"))
+    if made.district:
+        contact = plan.districts.contact(made.district, plan.survey)
+        rows.append(("district", f"{made.district}, {contact}" if contact else made.district))
+    return rows
+
+
+def _notes(notes: Sequence[str], text: dict[str, str]) -> list[str]:
+    """The planner's remarks in the page's language; of slower lanes the slowest for each reason."""
+    slowest: dict[str, tuple[float, str]] = {}
+    others = set()
+    for note in notes:
+        found = re.fullmatch(r"([\d.]+) m/s instead of ([\d.]+) m/s \((.+)\)", note)
+        if found is None:
+            others.add(note)
+        elif found[3] not in slowest or float(found[1]) < slowest[found[3]][0]:
+            slowest[found[3]] = (float(found[1]), found[2])
+    return sorted(others) + [
+        text["slower"].format(speed, wished, text.get(reason, reason))
+        for reason, (speed, wished) in sorted(slowest.items())
+    ]
 
 
 def _length(points: FloatArray) -> float:
@@ -177,6 +239,12 @@ def _map(plan: SurveyPlan, sortie: Sortie, made: PlannedSortie) -> str:
     for segment in made.segments:
         if len(segment.xyz) > 1 and segment.kind in ("transit", "lane"):
             parts.append(_polyline(px(segment.xyz[:, :2]), f'class="{segment.kind}"'))
+    for point in made.rally:
+        x, y = px(point.place.xy)[0]
+        parts.append(
+            f'<path d="M{x - 6:.1f} {y + 5:.1f} h12 l-6 -11 z" class="rally"/>'
+            f'<text x="{x + 8:.1f}" y="{y + 4:.1f}">{escape(point.place.name)}</text>'
+        )
     x, y = px(made.launch.xy)[0]
     parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" class="home"/>')
     bar = 10 ** np.floor(np.log10((width / 3) / scale))
@@ -218,7 +286,7 @@ def _profile(plan: SurveyPlan, made: PlannedSortie) -> tuple[str, float]:
         )
     for value in np.linspace(0, at[-1], 6):
         grid.append(
-            f'<text x="{40 + across * value:.1f}" y="{height - 5}">{value / 1000:.1f} km</text>'
+            f'<text x="{28 + across * value:.1f}" y="{height - 5}">{value / 1000:.1f} km</text>'
         )
     polygon = " ".join(f"{x:.1f},{y:.1f}" for x, y in area)
     svg = (

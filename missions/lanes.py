@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ class LanePath:
         offset_m: from the fence, positive away from the road.
         xy: (N, 2) vertices in the plan's frame, along increasing chainage.
         chainage_m: (N,) of the fence at each vertex, strictly ascending.
+        district: that the fence beside it lies in.
     """
 
     boundary: int
@@ -34,6 +35,7 @@ class LanePath:
     offset_m: float
     xy: FloatArray
     chainage_m: FloatArray
+    district: str = ""
 
     def between(self, start_m: float, end_m: float) -> LanePath:
         """The piece between two chainages, ends interpolated."""
@@ -42,7 +44,7 @@ class LanePath:
         xy = np.column_stack(
             [np.interp(chainage, self.chainage_m, self.xy[:, axis]) for axis in (0, 1)]
         )
-        return LanePath(self.boundary, self.part, self.mode, self.offset_m, xy, chainage)
+        return replace(self, xy=xy, chainage_m=chainage)
 
     def longer(self, more_m: float) -> LanePath:
         """The lane with straight pieces added to both ends; the chainage runs on."""
@@ -53,7 +55,7 @@ class LanePath:
         chainage = np.concatenate(
             [[self.chainage_m[0] - more_m], self.chainage_m, [self.chainage_m[-1] + more_m]]
         )
-        return LanePath(self.boundary, self.part, self.mode, self.offset_m, xy, chainage)
+        return replace(self, xy=xy, chainage_m=chainage)
 
     @property
     def length_m(self) -> float:

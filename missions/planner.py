@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from corridor import (
 )
 from missions.airspace import Airspace, check_polygon
 from missions.dem import Dem
+from missions.districts import Districts
 from missions.flight import Launch
 from missions.lanes import LanePath, Mode, lane_offsets_m, make_lane
 from missions.optics import Optics
@@ -74,6 +76,7 @@ class SurveyPlan:
     photos: Photos
     coverage: Mapping[Mode, list[list[Piece]]]
     notes: list[str]
+    districts: Districts
 
 
 def plan_survey(
@@ -118,6 +121,7 @@ def plan_survey(
     notes: list[str] = []
     _check_ground(chosen, dem, frame, exclusions, notes)
     airspace = Airspace(survey, dem, chosen, frame, source)
+    districts = Districts.of(survey, frame, source)
     targets = {
         mode: target_of(mode, survey, max(b.fence_height_m for b in chosen))
         for mode in survey.capture.modes
@@ -133,11 +137,12 @@ def plan_survey(
             lanes += new
             for lane in new:
                 track = Track.of(boundary, lane.part, frame)
-                made, left_out = make_runs(
-                    lane, track.at(lane.chainage_m), target, airspace, boundary.fence_height_m
-                )
-                runs += made
-                cuts += left_out
+                for piece in _by_district(lane, track, districts):
+                    made, left_out = make_runs(
+                        piece, track.at(piece.chainage_m), target, airspace, boundary.fence_height_m
+                    )
+                    runs += made
+                    cuts += left_out
     if not runs:
         raise InputError(
             source, f"nothing of the route can be flown ({_commonest(cuts)})",
@@ -154,12 +159,36 @@ def plan_survey(
     for mode, target in targets.items():
         progress(0, 1, f"coverage, {mode}")
         coverage[mode] = cover(
-            chosen, exclusions, cuts, _of_mode(photos, mode), target, survey, dem, frame
+            chosen, exclusions, cuts, _of_mode(photos, mode), target, survey, dem, frame, districts
         )
+    _note_districts(coverage, notes)
     return SurveyPlan(
         survey, chosen, frame, dem, airspace, targets, launches, lanes, sorties, cuts, exclusions,
-        photos, coverage, notes,
+        photos, coverage, notes, districts,
     )  # fmt: skip
+
+
+def _by_district(lane: LanePath, track: Track, districts: Districts) -> list[LanePath]:
+    """The lane cut where the fence beside it passes from one district to the next."""
+    low, high = lane.chainage_m[[0, -1]].tolist()
+    places = np.linspace(low, high, max(2, int(np.ceil(high - low)) + 1))
+    fence = track.at(np.clip(places, track.chainage_m[0], track.chainage_m[-1]))
+    edges = [low, *districts.borders_m(places, fence), high]
+    return [
+        replace(
+            lane.between(start, end),
+            district=str(districts.at(track.at(np.array([(start + end) / 2.0])))[0]),
+        )
+        for start, end in itertools.pairwise(edges)
+    ]
+
+
+def _note_districts(coverage: Mapping[Mode, list[list[Piece]]], notes: list[str]) -> None:
+    pieces = [piece for by_boundary in coverage.values() for row in by_boundary for piece in row]
+    if any(piece.district for piece in pieces):
+        nobody_m = sum(piece.length_m for piece in pieces if not piece.district) / len(coverage)
+        if nobody_m > 1.0:
+            notes.append(f"{nobody_m:.0f} m of boundary lie in no district")
 
 
 def _of_mode(photos: Photos, mode: Mode) -> Photos:

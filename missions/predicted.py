@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from corridor import Boundary, LocalFrame, Track
 from corridor.values import FloatArray
 from missions.dem import Dem
+from missions.districts import Districts
 from missions.flight import Segment
 from missions.items import look_side
 from missions.optics import Optics
@@ -65,6 +66,7 @@ class Piece:
     gsd_m: float | None = None
     views: int = 0
     view_deg: float | None = None
+    district: str = ""
 
 
 def photos_of(flights: Sequence[Sequence[Segment]]) -> Photos:
@@ -104,6 +106,7 @@ def cover(
     survey: Survey,
     dem: Dem,
     frame: LocalFrame,
+    districts: Districts,
 ) -> list[list[Piece]]:
     """Pieces that tile each boundary, in one mode.
 
@@ -127,7 +130,7 @@ def cover(
             seen = _seen(track, middle, tree, photos, target, survey, dem, boundary)
             state, reason = _states(middle, number, part, exclusions[number][part], cuts, seen,
                                     target, survey)  # fmt: skip
-            pieces += _merged(edges, chainage, state, reason, seen)
+            pieces += _merged(edges, chainage, state, reason, seen, districts.at(track.at(middle)))
         result.append(pieces)
     return result
 
@@ -251,8 +254,10 @@ def _merged(
     state: npt.NDArray[np.object_],
     reason: npt.NDArray[np.object_],
     seen: _Seen,
+    district: npt.NDArray[np.object_],
 ) -> list[Piece]:
     change = (state[1:] != state[:-1]) | (reason[1:] != reason[:-1])
+    change |= district[1:] != district[:-1]
     starts = np.concatenate([[0], np.flatnonzero(change) + 1, [len(state)]])
     pieces = []
     for a, b in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
@@ -266,6 +271,7 @@ def _merged(
                 round(float(gsd[known].max()), 5) if known.any() else None,
                 int(views.min()),
                 round(float(angle[known].max()), 1) if known.any() else None,
+                str(district[a]),
             )
         )  # fmt: skip
     return pieces

@@ -73,6 +73,7 @@ class Run:
         pitch_deg: of the gimbal.
         look: +1 if the fence is to the right of the direction of chainage, -1 to the left.
         notes: what was changed against the survey's wishes, for people.
+        district: that its fence lies in.
     """
 
     boundary: int
@@ -87,6 +88,7 @@ class Run:
     pitch_deg: float
     look: int = 0
     notes: tuple[str, ...] = ()
+    district: str = ""
 
     @property
     def length_m(self) -> float:
@@ -108,7 +110,7 @@ class Run:
         return Run(
             self.boundary, self.part, self.mode, self.offset_m, xyz,
             np.interp(s, self.s_m, self.chainage_m), s - start, self.speed_m_s, self.spacing_m,
-            self.pitch_deg, self.look, self.notes,
+            self.pitch_deg, self.look, self.notes, self.district,
         )  # fmt: skip
 
 
@@ -298,7 +300,7 @@ def _one_run(
         piece.boundary, piece.part, piece.mode, piece.offset_m,
         np.column_stack([bounds.xy[index], z]), chainage[index], s[index],
         round(final, 2), round(max(spacing, 0.5), 2), round(pitch, 1),
-        airspace.boundaries[piece.boundary].side.outward, tuple(notes),
+        airspace.boundaries[piece.boundary].side.outward, tuple(notes), piece.district,
     )  # fmt: skip
 
 

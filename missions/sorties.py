@@ -39,6 +39,11 @@ class PlannedSortie:
     rally_refused: tuple[tuple[str, str], ...] = ()
 
     @property
+    def district(self) -> str:
+        """The one that all its lanes lie in; empty outside of all."""
+        return self.runs[0].district if self.runs else ""
+
+    @property
     def runs(self) -> list[Run]:
         """The runs flown, in order."""
         return [segment.run for segment in self.segments if segment.run is not None]
@@ -46,6 +51,8 @@ class PlannedSortie:
 
 @dataclass
 class _Group:
+    """Runs flown from one launch site, in one district: nobody answers for another's stretch."""
+
     launch: Launch
     runs: list[Run] = field(default_factory=list)
 
@@ -60,8 +67,9 @@ def make_sorties(
 ) -> tuple[list[PlannedSortie], list[Cut]]:
     """Splits runs among launch sites and batteries.
 
-    Each run goes to the nearest launch site from which all of it is within range; from there the
-    nearest unflown run is added to a sortie for as long as energy, items and the way home allow.
+    No sortie spans two districts. Each run goes to the nearest launch site from which all of it is
+    within range; from there the nearest unflown run is added to a sortie for as long as energy,
+    items and the way home allow.
 
     Returns:
         The sorties, and what none of them can fly, with the reason.
@@ -94,7 +102,7 @@ def _by_launch(
     runs: list[Run], launches: list[Launch], airspace: Airspace
 ) -> tuple[list[_Group], list[Cut]]:
     limit_m = airspace.survey.safety.max_distance_m
-    groups = [_Group(launch) for launch in launches]
+    groups: dict[tuple[int, str], _Group] = {}
     sites = np.array([launch.xy for launch in launches])
     cuts = []
     for run in runs:
@@ -110,8 +118,8 @@ def _by_launch(
                      f"{limit_m:.0f} m allowed")
             )  # fmt: skip
             continue
-        groups[best].runs.append(run)
-    return [group for group in groups if group.runs], cuts
+        groups.setdefault((best, run.district), _Group(launches[best])).runs.append(run)
+    return [groups[key] for key in sorted(groups)], cuts
 
 
 def _cut(run: Run, reason: str) -> Cut:

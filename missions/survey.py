@@ -269,11 +269,24 @@ class Exclusion(_Section):
         return self
 
 
+class District(_Section):
+    """Who is responsible for the fence inside a polygon; the first listed counts on overlaps."""
+
+    name: str = Field(min_length=1)
+    contact: str = ""
+    polygon: tuple[LonLatPair, ...] = Field(min_length=3)
+
+
 class Team(_Section):
     """People with an aircraft."""
 
     name: str
-    flight_hours_per_day: Above0 = 4.0
+    flight_hours_per_day: Above0 = Field(
+        default=4.0, description="at the route: flying, turnarounds and moves"
+    )
+    districts: tuple[str, ...] = Field(
+        default=(), description="the only districts it flies; none: any"
+    )
 
 
 class Schedule(_Section):
@@ -287,7 +300,12 @@ class Schedule(_Section):
     turnaround_min: NotNegative = Field(default=15.0, description="per sortie, besides flying")
     move_min: NotNegative = Field(default=30.0, description="between two launch sites on a day")
     sun_min_deg: float = Field(default=20.0, description="lowest sun to photograph by")
-    sun_max_deg: float = Field(default=75.0, description="highest sun to photograph by")
+    sun_max_deg: float = Field(
+        default=75.0, description="highest sun to photograph by (shadows help up to a point)"
+    )
+    utc_offset_h: Annotated[float, Field(ge=-12, le=14)] = Field(
+        default=8.0, description="of the clock that hours are written in; 8 is China's"
+    )
 
 
 class Survey(_Section):
@@ -306,7 +324,22 @@ class Survey(_Section):
     keep_out: tuple[KeepOut, ...] = ()
     power_line: tuple[PowerLine, ...] = ()
     exclusion: tuple[Exclusion, ...] = ()
+    district: tuple[District, ...] = ()
     team: tuple[Team, ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _districts_are_known(self) -> Survey:
+        names = [district.name for district in self.district]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two districts of one name among {', '.join(names)}")
+        for team in self.team:
+            for name in team.districts:
+                if name not in names:
+                    raise ValueError(
+                        f"team {team.name} names district '{name}'; known: "
+                        f"{', '.join(names) or 'none'}"
+                    )
+        return self
 
 
 def preset_names(kind: Literal["aircraft", "cameras"]) -> list[str]:

@@ -12,7 +12,7 @@ import geopandas
 import numpy as np
 import shapely
 
-from corridor import Track, atomic_path, write_text
+from corridor import LonLat, Track, atomic_path, write_text
 from missions.mission import Sortie
 from missions.optics import Optics
 from missions.planner import SurveyPlan
@@ -20,14 +20,15 @@ from missions.schedule import Slot
 
 
 def write_gpkg(path: str | Path, plan: SurveyPlan, sorties: Sequence[Sortie]) -> None:
-    """Layers `boundaries`, `lanes`, `sorties`, `footprints` and `coverage`, WGS 84."""
+    """Layers `boundaries`, `lanes`, `sorties`, `footprints`, `coverage`, `places`, WGS 84."""
     frame = plan.frame
 
     def line(xyz: np.ndarray) -> shapely.LineString:
         return shapely.LineString(np.column_stack([frame.to_lonlat(xyz[:, :2]), xyz[:, 2]]))
 
     layers: dict[str, tuple[list[dict[str, object]], list[shapely.Geometry]]] = {
-        name: ([], []) for name in ("boundaries", "lanes", "sorties", "footprints", "coverage")
+        name: ([], [])
+        for name in ("boundaries", "lanes", "sorties", "footprints", "coverage", "places")
     }
 
     def add(layer: str, geometry: shapely.Geometry, **columns: object) -> None:
@@ -45,7 +46,7 @@ def write_gpkg(path: str | Path, plan: SurveyPlan, sorties: Sequence[Sortie]) ->
             "sorties", line(made.cost.points), sortie_id=sortie.sortie_id,
             launch=made.launch.name, duration_s=made.cost.time_s,
             energy_wh=float(made.cost.energy_wh.max()),
-            rtl_altitude_m=made.home.altitude_m,
+            rtl_altitude_m=made.home.altitude_m, district=made.district,
         )  # fmt: skip
         for run in made.runs:
             add(
@@ -55,6 +56,16 @@ def write_gpkg(path: str | Path, plan: SurveyPlan, sorties: Sequence[Sortie]) ->
                 chainage_start_m=float(run.chainage_m[0]),
                 chainage_end_m=float(run.chainage_m[-1]), speed_m_s=run.speed_m_s,
                 trigger_distance_m=run.spacing_m, gimbal_pitch_deg=run.pitch_deg,
+                district=run.district,
+            )  # fmt: skip
+        for kind, place, altitude_m in (
+            ("home", made.launch, 0.0),
+            *(("rally", point.place, point.altitude_m) for point in made.rally),
+        ):
+            add(
+                "places", shapely.Point(place.lon_deg, place.lat_deg), kind=kind, name=place.name,
+                sortie_id=sortie.sortie_id, altitude_above_home_m=altitude_m,
+                proposed=place.proposed,
             )  # fmt: skip
     for k, ring in enumerate(footprints(plan)):
         add(
@@ -77,7 +88,7 @@ def write_gpkg(path: str | Path, plan: SurveyPlan, sorties: Sequence[Sortie]) ->
                         route=boundary.route, side=boundary.side.value,
                         chainage_start_m=piece.start_m, chainage_end_m=piece.end_m,
                         state=piece.state, reason=piece.reason, gsd_m=piece.gsd_m,
-                        views=piece.views, view_deg=piece.view_deg,
+                        views=piece.views, view_deg=piece.view_deg, district=piece.district,
                     )  # fmt: skip
     with atomic_path(path) as partial:
         for name, (rows, geometry) in layers.items():
@@ -115,6 +126,11 @@ def write_kml(path: str | Path, sorties: Sequence[Sortie]) -> None:
     marks = []
     for sortie in sorties:
         mission = sortie.mission
+        marks.append(_mark(f"{sortie.sortie_id} home", mission.home))
+        marks += [
+            _mark(f"{sortie.sortie_id} rally {number}", point.position)
+            for number, point in enumerate(sortie.rally, start=1)
+        ]
         points = []
         for item in mission.items:
             if item.position is not None:
@@ -134,13 +150,26 @@ def write_kml(path: str | Path, sorties: Sequence[Sortie]) -> None:
     )
 
 
+def _mark(name: str, place: LonLat) -> str:
+    return (
+        f"<Placemark><name>{escape(name)}</name><Point><coordinates>"
+        f"{place.lon_deg:.7f},{place.lat_deg:.7f}</coordinates></Point></Placemark>"
+    )
+
+
 def write_schedule(path: str | Path, slots: Sequence[Slot]) -> None:
     """The schedule as CSV."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["day", "team", "sortie_id", "launch", "flight_minutes"])
+    table.writerow(
+        ["day", "team", "sortie_id", "launch", "flight_minutes", "start", "end", "district"]
+    )
     for slot in slots:
+        flown_min = (slot.end - slot.start).total_seconds() / 60.0
         table.writerow(
-            [slot.day.isoformat(), slot.team, slot.sortie_id, slot.launch, f"{slot.minutes:.1f}"]
-        )
+            [
+                slot.day.isoformat(), slot.team, slot.sortie_id, slot.launch, f"{flown_min:.0f}",
+                f"{slot.start:%H:%M}", f"{slot.end:%H:%M}", slot.district,
+            ]
+        )  # fmt: skip
     write_text(path, text.getvalue())

@@ -19,7 +19,7 @@ from missions.mission import FencePolygon, Geofence, RallyPoint, Sortie
 from missions.parameters import highest_above_home_m, recommended
 from missions.plan_files import PLAN_VERSION
 from missions.planner import SurveyPlan
-from missions.schedule import make_schedule
+from missions.schedule import Flight, make_schedule
 from missions.sorties import PlannedSortie
 from missions.tables import write_gpkg, write_kml, write_schedule
 from missions.wayline import DjiHardware, NotForDji, Wayline, split, wayline_of
@@ -50,7 +50,7 @@ def write_plan(
     slots = make_schedule(
         plan.survey,
         [
-            (sortie.sortie_id, made.launch.name, made.cost.time_s)
+            Flight(sortie.sortie_id, made.launch.name, made.cost.time_s, made.district)
             for sortie, made in zip(sorties, plan.sorties, strict=True)
         ],
         (plan.launches[0].lon_deg, plan.launches[0].lat_deg),
@@ -72,7 +72,7 @@ def write_plan(
             )  # fmt: skip
         write_gpkg(partial / "plan.gpkg", plan, sorties)
         write_kml(partial / "plan.kml", sorties)
-        write_briefing(partial / "briefing.html", plan, sorties)
+        write_briefing(partial / "briefing.html", plan, sorties, slots)
         if plan.survey.schedule.start is not None:
             write_schedule(partial / "schedule.csv", slots)
         write_json(partial / "plan.json", document)
@@ -209,6 +209,8 @@ def _details(plan: SurveyPlan, sortie_id: str, made: PlannedSortie) -> dict[str,
         "sortie_id": sortie_id,
         "files": {kind: f"{sortie_id}.{kind}" for kind in ("waypoints", "plan", "param")},
         "launch": made.launch.name,
+        "district": made.district,
+        "contact": plan.districts.contact(made.district, plan.survey),
         "home": {
             "lon_deg": round(made.launch.lon_deg, 7),
             "lat_deg": round(made.launch.lat_deg, 7),
@@ -311,6 +313,7 @@ def coverage_rows(plan: SurveyPlan) -> list[dict[str, Any]]:
                         "gsd_m": piece.gsd_m,
                         "views": piece.views,
                         "view_deg": piece.view_deg,
+                        "district": piece.district,
                     }
                 )
     return rows
@@ -326,9 +329,23 @@ def summary(plan: SurveyPlan) -> dict[str, Any]:
                 states[piece.state] += piece.length_m
         lengths[mode] = {f"{state}_m": round(value, 2) for state, value in states.items()}
     return {
+        "districts": _district_lengths(plan),
         "boundary_length_m": round(math.fsum(b.length_m for b in plan.boundaries), 2),
         "coverage": lengths,
         "sorties": len(plan.sorties),
         "flight_time_s": round(sum(sortie.cost.time_s for sortie in plan.sorties), 1),
         "photos": len(plan.photos.xyz),
     }
+
+
+def _district_lengths(plan: SurveyPlan) -> dict[str, dict[str, dict[str, float]]]:
+    """Metres by district, mode and state; empty where the survey names no districts."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    if not plan.districts.names:
+        return found
+    for mode, by_boundary in plan.coverage.items():
+        for piece in (piece for pieces in by_boundary for piece in pieces):
+            states = found.setdefault(piece.district, {}).setdefault(mode, {})
+            key = f"{piece.state}_m"
+            states[key] = round(states.get(key, 0.0) + piece.length_m, 2)
+    return found

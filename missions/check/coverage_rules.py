@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import shapely
 from scipy.spatial import cKDTree
 
 from corridor.values import FloatArray
@@ -88,6 +89,43 @@ def coverage(plan: PlanContext, sorties: Sequence[SortieContext]) -> Iterator[Ch
                     station=plan.station_of(plan.frame.to_lonlat(track.at(first))),
                     numbers={"metres": float(missing.sum())},
                 )  # fmt: skip
+
+
+def districts(plan: PlanContext) -> Iterator[CheckFinding]:
+    """Every stretch names the district that it lies in."""
+    if not plan.survey.district:
+        return
+    areas = [
+        (district.name, shapely.Polygon(plan.frame.to_xy(np.array(district.polygon))))
+        for district in plan.survey.district
+    ]
+    nobody_m = 0.0
+    for row in plan.files.document["coverage"]:
+        for boundary, track in plan.tracks:
+            if (row["route"], row["side"]) != (boundary.route, boundary.side.value):
+                continue
+            low = max(row["chainage_start_m"], float(track.chainage_m[0]))
+            high = min(row["chainage_end_m"], float(track.chainage_m[-1]))
+            if high - low < 2.0:
+                continue
+            point = shapely.Point(track.at(np.array([(low + high) / 2.0]))[0])
+            # On a border either is right.
+            near = [name for name, area in areas if area.distance(point) < 2.0]
+            inside = [name for name, area in areas if area.contains(point)]
+            stated = row.get("district", "")
+            if stated not in near and (stated or inside):
+                yield CheckFinding(
+                    Level.WARNING, "district",
+                    f"stated to lie in district '{stated}', lies in "
+                    f"'{inside[0] if inside else 'none'}'",
+                    station=plan.station_of(plan.frame.to_lonlat(track.at((low + high) / 2.0))),
+                )  # fmt: skip
+            nobody_m += (high - low) * (not inside) / len(plan.files.document["targets"])
+    if nobody_m > 1.0:
+        yield CheckFinding(
+            Level.WARNING, "no-district", f"{nobody_m:.0f} m of boundary lie in no district",
+            numbers={"metres": nobody_m},
+        )  # fmt: skip
 
 
 def _sums(

@@ -10,7 +10,7 @@ import numpy as np
 
 from corridor import InputError, LocalFrame, Progress, read_boundaries, sha256_of, silent
 from missions.check.context import PlanContext, SortieContext
-from missions.check.coverage_rules import coverage, intervals
+from missions.check.coverage_rules import coverage, districts, intervals
 from missions.check.findings import CheckFinding, Level
 from missions.check.flight_rules import (
     beside,
@@ -74,6 +74,7 @@ def check_plan(
             findings += rule(context)
     progress(len(contexts), len(contexts) + 1, "coverage")
     findings += coverage(plan, contexts)
+    findings += districts(plan)
     for site in document["launch_sites"]:
         if site["proposed"]:
             findings.append(
