@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -20,11 +21,11 @@ from analysis.breaches import Behind, breach_findings
 from analysis.changes import compare
 from analysis.cover import under_cover
 from analysis.epochs import Registration, read_earlier, registration_of
-from analysis.fence.assess import Answer, piece_count
+from analysis.exclusions import without_fence
+from analysis.fence.assess import Answer
+from analysis.fence_sections import answer_piece, joined, judge_section, pieces_in
 from analysis.fence_work import (
     FenceResult,
-    answer_piece,
-    assess_part,
     fence_line,
     pieces_of,
 )
@@ -36,7 +37,7 @@ from analysis.heights import SurfaceModel
 from analysis.oblique import SideView, look_from_the_side, read_oblique
 from analysis.output import write_findings
 from analysis.picture_work import chips_of, fence_pictures
-from analysis.pieces_of_work import Crew, Piece, forget, run_pieces, sweep
+from analysis.pieces_of_work import Crew, Kept, Piece, forget, run_pieces, sweep
 from analysis.plot_work import PLOTS, plot_work, served
 from analysis.plots import Plot, plot_findings
 from analysis.raster import CACHE_BYTES, Orthophoto
@@ -113,8 +114,7 @@ def analyze(
         ]
         with Crew(jobs) as crew:
             results = run_pieces(work, kept, key, _TYPES, crew, progress)
-            analysis = put_together(ortho, sources, spec, results, dsm, inputs, progress)
-            del results
+            analysis = put_together(ortho, sources, spec, results, dsm, inputs, crew, progress)
             pictures = fence_pictures(out, ortho, analysis.lines, crew, progress)
             if sources.previous:
                 analysis = since(analysis, sources, spec, out)
@@ -129,16 +129,25 @@ def put_together(
     ortho: Orthophoto,
     sources: Sources,
     spec: AnalyzeSpec,
-    results: Mapping[str, Any],
+    results: Kept,
     dsm: SurfaceModel | None,
     inputs: tuple[tuple[str, str], ...],
+    crew: Crew,
     progress: Progress = silent,
 ) -> Analysis:
     """Fences and footpaths judged together, ranked and named."""
     layers = layers_of(ortho, sources.layers or {}, sources.districts or {})
-    fences = _fences(ortho, sources, results, dsm)
+    fences = _fences(ortho, sources, results, crew, progress)
     seen_by = Contributions.beside(ortho)
-    fences = [with_view(ortho, with_growth(ortho, each, dsm), seen_by) for each in fences]
+    fences = [
+        without_fence(
+            ortho,
+            sources.boundaries[each.boundary],
+            with_view(ortho, with_growth(ortho, each, dsm), seen_by),
+            sources.exclusions,
+        )
+        for each in fences
+    ]
     paths = [path for name in sorted(results) if name.startswith(PATHS) for path in results[name]]
     paths = [path for path in paths if path.confidence >= spec.least_confidence]
     lines = [fence_line(ortho, sources.boundaries, fence) for fence in fences]
@@ -299,30 +308,37 @@ def _fence_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[
         return []
     work = []
     for number, (_, boundary, part) in enumerate(_parts(sources)):
-        count = piece_count(ortho.track(boundary, part))
+        counts = pieces_in(ortho.track(boundary, part))
         work += [
             Piece(
-                f"{_FENCE}{number:04d}-{piece:05d}",
+                f"{_FENCE}{number:04d}-{section:04d}-{piece:05d}",
                 answer_piece,
-                (tuple(sources.orthos), boundary, part, piece),
-                weight=boundary.part_lengths_m[part] / count,
+                (tuple(sources.orthos), boundary, part, section, piece),
+                weight=boundary.part_lengths_m[part] / sum(counts),
             )
+            for section, count in enumerate(counts)
             for piece in range(count)
         ]
     return work
 
 
 def _fences(
-    ortho: Orthophoto, sources: Sources, results: Mapping[str, Any], dsm: SurfaceModel | None
+    ortho: Orthophoto, sources: Sources, results: Kept, crew: Crew, progress: Progress
 ) -> list[FenceResult]:
     """Every part of every boundary, stated from the answers of its pieces."""
-    fences = []
+    calls = []
     for number, (index, boundary, part) in enumerate(_parts(sources)):
-        own = [name for name in sorted(results) if name.startswith(f"{_FENCE}{number:04d}-")]
-        if own:
-            answers = [results[name] for name in own]
-            fences.append(assess_part(ortho, index, boundary, part, dsm, answers))
-    return fences
+        names = sorted(name for name in results if name.startswith(f"{_FENCE}{number:04d}-"))
+        for section, own in itertools.groupby(names, key=lambda name: name.split("-")[2]):
+            which = (index, boundary, part, int(section))
+            calls.append((ortho.paths, sources.dsm, which, results, list(own)))
+    judged: dict[int, FenceResult] = {}
+    for number, result in crew.do(judge_section, calls):
+        judged[number] = result
+        progress(len(judged), len(calls), "sections of fence judged")
+    in_order = [judged[number] for number in range(len(calls))]
+    parts = itertools.groupby(in_order, key=lambda result: (result.boundary, result.part))
+    return [joined(list(own)) for _, own in parts]
 
 
 def _parts(sources: Sources) -> Iterator[tuple[int, Boundary, int]]:

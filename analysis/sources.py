@@ -8,6 +8,7 @@ from pathlib import Path
 
 import shapely
 
+from analysis.exclusions import Exclusion
 from corridor import Boundary
 
 
@@ -43,6 +44,7 @@ class Sources:
         districts: name to WGS 84 polygon.
         previous: an earlier findings folder.
         oblique: frames, or folders of frames, that look at the fence from the side.
+        exclusions: where by design no fence stands.
         files: further files that were read, for run.json.
     """
 
@@ -54,4 +56,5 @@ class Sources:
     districts: Mapping[str, shapely.Geometry] | None = None
     previous: Path | None = None
     oblique: Sequence[Path] = ()
+    exclusions: Sequence[Exclusion] = ()
     files: Sequence[Path] = ()

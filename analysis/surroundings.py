@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import shapely
@@ -16,11 +17,25 @@ def read_area(path: Path) -> shapely.Geometry:
     Raises:
         InputError: if there are none.
     """
+    return shapely.union_all([shape for shape, _ in polygons_of(path)])
+
+
+def polygons_of(path: Path) -> list[tuple[shapely.Geometry, dict[str, Any]]]:
+    """The WGS 84 polygons of a vector file, each with its row of lower-case column names.
+
+    Raises:
+        InputError: if there are none.
+    """
     table = _table(path)
-    shapes = [shape for shape in table.geometry if shape is not None and _is_polygon(shape)]
-    if not shapes:
+    rows = table.drop(columns=table.geometry.name).rename(columns=str.lower).to_dict("records")
+    found = [
+        (shapely.make_valid(shape), row)
+        for shape, row in zip(table.geometry, rows, strict=True)
+        if shape is not None and _is_polygon(shape)
+    ]
+    if not found:
         raise InputError(path, "holds no polygon", "one or more polygons")
-    return shapely.union_all([shapely.make_valid(shape) for shape in shapes])
+    return found
 
 
 def read_places(path: Path) -> list[shapely.Geometry]:

@@ -51,6 +51,13 @@ def _named_files(
 )
 @click.option("--dsm", type=existing_path, metavar="FILE", help="A surface model, if there is one.")
 @click.option(
+    "--exclusions",
+    type=existing_path,
+    metavar="FILE",
+    help="Polygons in which by design no fence stands: tunnels, viaducts, bridges. A column"
+    " 'reason' may say which.",
+)
+@click.option(
     "--area",
     type=existing_path,
     metavar="FILE",
@@ -108,6 +115,7 @@ def analyze(
     orthophotos: tuple[Path, ...],
     boundaries: Path | None,
     dsm: Path | None,
+    exclusions: Path | None,
     area: Path | None,
     previous: Path | None,
     oblique: tuple[Path, ...],
@@ -132,11 +140,12 @@ def analyze(
     Open report.html in the folder for the breach map, findings.gpkg in QGIS. A run that was
     interrupted goes on where it was when it is called again in the same way.
     """
+    from analysis.exclusions import read_exclusions
     from analysis.pipeline import analyze as run
     from analysis.sources import AnalyzeSpec, Sources
     from analysis.surroundings import read_area, read_districts, read_places
 
-    files = [path for path in (boundaries, area, *layers.values()) if path is not None]
+    files = [path for path in (boundaries, exclusions, area, *layers.values()) if path is not None]
     sources = Sources(
         orthos=orthophotos,
         boundaries=boundary_options.read(boundaries) if boundaries else (),
@@ -146,6 +155,7 @@ def analyze(
         districts=read_districts(layers["districts"]) if "districts" in layers else {},
         previous=previous,
         oblique=oblique,
+        exclusions=read_exclusions(exclusions) if exclusions else (),
         files=files,
     )
     parts = {part: part in (only or PARTS) for part in PARTS}
