@@ -18,7 +18,7 @@ from affine import Affine
 from rasterio.windows import Window as RasterWindow
 
 from corridor import Progress, atomic_path, silent, write_json
-from corridor.findings import write_gpkg
+from corridor.findings import FenceState, write_gpkg
 from scenes.grid import Window
 from scenes.layout import EPSG, Layout, lay_out
 from scenes.render import Renderer
@@ -27,6 +27,8 @@ from scenes.truth import Truth, tell_truth
 
 _TILE_PX = 1024
 _MODEL_PX_M = 0.1
+_PLANNING_PX_M, _PLANNING_MARGIN_PX = 1.0, 150  # aircraft turn beyond the picture's edge
+_EXCLUSION_M = 3.0  # to both sides: a line drawn 2 m off still passes through
 _CACHE_MB = 192  # GDAL would take a twentieth of the machine's memory
 
 
@@ -34,7 +36,8 @@ def generate(spec: SceneSpec, out: str | Path, progress: Progress = silent) -> P
     """Writes a scene's files into folder `out`, each whole or not at all.
 
     `ortho.tif` (COG, RGB and alpha), `dsm.tif`, `dem.tif` (COG, float32 metres above the sea, 0.1 m
-    pixels), `boundaries.geojson`, `truth.gpkg` and `scene.json`, all in EPSG:32648 or WGS 84.
+    pixels), `planning_dem.tif` (the surface every metre, 150 m farther), `boundaries.geojson`,
+    `truth.gpkg` and `scene.json`, all in EPSG:32648 or WGS 84.
 
     Returns:
         The folder.
@@ -51,6 +54,7 @@ def generate(spec: SceneSpec, out: str | Path, progress: Progress = silent) -> P
     _write_models(renderer, model_grid, folder)
     progress(done * 1.1, total, "truth")
     _write_boundaries(truth, folder / "boundaries.geojson")
+    _write_exclusions(truth, folder / "exclusions.geojson")
     write_gpkg(folder / "truth.gpkg", truth.findings, truth.pieces, truth.layers)
     _write_summary(layout, truth, folder / "scene.json")
     progress(total, total, "done")
@@ -64,7 +68,7 @@ def _sweep(folder: Path) -> None:
         return
     for path in left:
         shutil.rmtree(path, ignore_errors=True)
-    for name in ("ortho", "dsm", "dem", "boundaries", "truth", "scene"):
+    for name in ("ortho", "dsm", "dem", "planning_dem", "boundaries", "truth", "scene"):
         for path in folder.glob(f".{name}.????????.partial.*"):
             path.unlink(missing_ok=True)
 
@@ -183,6 +187,10 @@ def _write_models(renderer: Renderer, grid: Window, folder: Path) -> None:
     }  # fmt: skip
     for name, draw in (("dsm", renderer.surface), ("dem", renderer.ground)):
         _write_cog(folder / f"{name}.tif", renderer.layout, grid, 1, "float32", cog, draw, _nothing)
+    wide = grid_of(renderer.layout, _PLANNING_PX_M).grown(_PLANNING_MARGIN_PX)
+    wide = Window(wide.x_m(-0.5), wide.y_m(-0.5), wide.px_m, 0, 0, wide.width, wide.height)
+    planning, surface = folder / "planning_dem.tif", renderer.surface
+    _write_cog(planning, renderer.layout, wide, 1, "float32", cog, surface, _nothing)
 
 
 def _nothing(tile: Window) -> None:
@@ -205,6 +213,19 @@ def _write_boundaries(truth: Truth, path: Path) -> None:
         geometry=[shapely.LineString(b.parts[0]) for b in truth.boundaries],
         crs="EPSG:4326",
     )
+    with atomic_path(path) as partial:
+        table.to_file(partial, driver="GeoJSON", COORDINATE_PRECISION=9)
+
+
+def _write_exclusions(truth: Truth, path: Path) -> None:
+    """Polygons around the fence lines where none stands: tunnel, viaduct, bridge."""
+    pieces = [piece for piece in truth.pieces if piece.state is FenceState.NO_FENCE]
+    path.unlink(missing_ok=True)
+    if not pieces:
+        return
+    lines = geopandas.GeoSeries([piece.geometry for piece in pieces], crs="EPSG:4326")
+    areas = lines.to_crs(EPSG).buffer(_EXCLUSION_M, cap_style="flat").to_crs("EPSG:4326")
+    table = geopandas.GeoDataFrame({"reason": [piece.reason for piece in pieces]}, geometry=areas)
     with atomic_path(path) as partial:
         table.to_file(partial, driver="GeoJSON", COORDINATE_PRECISION=9)
 

@@ -33,6 +33,8 @@ from corridor.shots import (
     write_shots,
 )
 from corridor.values import FloatArray
+from missions.mission import Mission
+from sitl.aim import aim_shots
 from sitl.camera_kernels import BUNDLE_PX, draw_fence, expose, look_at_scene
 from sitl.camera_scene import CameraScene, open_scene
 
@@ -146,6 +148,7 @@ def render_flight(
     spec: CameraSpec,
     out: str | Path,
     progress: Progress = silent,
+    mission: Mission | None = None,
 ) -> RenderResult:
     """Photographs a scene from the shots of a flight.
 
@@ -157,6 +160,7 @@ def render_flight(
         spec: the camera.
         out: where to write.
         progress: told of each frame.
+        mission: what was flown; turns the gimbal where the flight's log does not say how it was.
 
     Raises:
         InputError: if the flight has no shots or the scene is none.
@@ -165,6 +169,8 @@ def render_flight(
     shots = read_shots(source)
     if not shots:
         raise InputError(source, "holds no photograph", "a flight whose camera triggered")
+    if mission is not None:
+        shots = aim_shots(mission, shots)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     with open_scene(scene) as opened:

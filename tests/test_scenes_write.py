@@ -57,6 +57,29 @@ def test_the_height_models_lie_under_the_orthophoto(folder: Path) -> None:
         assert (surface - ground).max() > 1.0
 
 
+def test_the_elevations_for_planning_are_the_surface_and_go_on_beyond_the_picture(
+    folder: Path,
+) -> None:
+    with (
+        rasterio.open(folder / "dsm.tif") as dsm,
+        rasterio.open(folder / "dem.tif") as dem,
+        rasterio.open(folder / "planning_dem.tif") as wide,
+    ):
+        np.testing.assert_allclose(
+            np.subtract(wide.bounds, dsm.bounds), [-150, -150, 150, 150], atol=0.2
+        )
+        assert np.isfinite(wide.read(1)).all()
+        rng = np.random.default_rng(0)
+        low, high = np.array(dsm.bounds[:2]) + 2, np.array(dsm.bounds[2:]) - 2
+        # Where they stand for one place, they agree: at the middles of the wide one's pixels.
+        places = np.floor(rng.uniform(low, high, (200, 2))) + 0.5
+        here, near, ground = (
+            np.array([v[0] for v in source.sample(places)]) for source in (wide, dsm, dem)
+        )
+        assert (here >= ground - 0.3).all()
+        assert np.median(np.abs(here - near)) < 0.05
+
+
 def test_boundaries_and_truth_are_read_by_everyone(folder: Path) -> None:
     boundaries = read_boundaries(folder / "boundaries.geojson")
     assert {b.side.value for b in boundaries} == {"left", "right"}
@@ -82,7 +105,8 @@ def test_the_summary_says_what_was_made(folder: Path) -> None:
 
 def test_nothing_unfinished_is_left(folder: Path) -> None:
     assert sorted(p.name for p in folder.iterdir()) == [
-        "boundaries.geojson", "dem.tif", "dsm.tif", "ortho.tif", "scene.json", "truth.gpkg",
+        "boundaries.geojson", "dem.tif", "dsm.tif", "ortho.tif", "planning_dem.tif", "scene.json",
+        "truth.gpkg",
     ]  # fmt: skip
 
 

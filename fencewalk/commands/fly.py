@@ -14,7 +14,7 @@ from corridor import InputError
 from fencewalk.common import existing_path, json_option, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from missions.mission import Sortie
+    from missions.mission import Mission, Sortie
     from sitl.session import FlightOptions, Outcome
 
 
@@ -158,7 +158,7 @@ def fly(
         with progress_bar(f"{sortie.sortie_id} {scenario.name}") as progress:
             outcomes = [fly_scenario(sortie, scenario, options, out, progress)]
         if scene is not None and (out / "photos.csv").is_file():
-            _photograph(plan, out, scene, receiver, as_json)
+            _photograph(plan, sortie.mission, out, scene, receiver, as_json)
     if junit is not None:
         write_junit(junit, outcomes, kind)
     if as_json:
@@ -168,23 +168,13 @@ def fly(
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
-def _photograph(plan: Path, flight: Path, scene: Path, receiver: str, as_json: bool) -> None:
-    from corridor.shots import read_shots
+def _photograph(
+    plan: Path, mission: Mission, flight: Path, scene: Path, receiver: str, as_json: bool
+) -> None:
     from missions.plan_files import read_plan_document
     from sitl.camera import RECEIVERS, CameraSpec, camera_of_plan, render_flight
 
     document = read_plan_document(plan)
-    turned = any(
-        lane.get("gimbal_pitch_deg", -90.0) > -89.0
-        for entry in document["sorties"]
-        for lane in entry.get("lanes", [])
-    )
-    if turned and any(shot.gimbal_deg is None for shot in read_shots(flight / "photos.csv")):
-        raise InputError(
-            flight / "photos.csv",
-            "has no gimbal angles, and the plan turns the gimbal",
-            "columns gimbal_yaw_deg, gimbal_pitch_deg and gimbal_roll_deg, or a nadir plan",
-        )
     camera = document["camera"]
     spec = CameraSpec(
         camera_of_plan(camera),
@@ -192,7 +182,7 @@ def _photograph(plan: Path, flight: Path, scene: Path, receiver: str, as_json: b
         exposure_s=float(camera.get("exposure_s", 0.001)),
     )
     with progress_bar("camera") as progress:
-        made = render_flight(flight, scene, spec, flight / "frames", progress)
+        made = render_flight(flight, scene, spec, flight / "frames", progress, mission)
     if not as_json:
         click.echo(f"{len(made.frames)} frames in {flight / 'frames'} ({receiver} positions)")
         if made.empty:

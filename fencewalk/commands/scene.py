@@ -36,6 +36,7 @@ def scene(
     """Generate a site to try things on: a picture of an expressway and what is true of it.
 
     Writes ortho.tif, dsm.tif, dem.tif, boundaries.geojson (drawn up to 2 m wrong, as maps are),
+    planning_dem.tif (elevations that go on beyond the picture, for `fencewalk plan --dem`),
     truth.gpkg (fence state, breaches, footpaths as `fencewalk score` reads them) and scene.json.
     """
     spec = SceneSpec(
