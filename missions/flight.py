@@ -58,6 +58,8 @@ def cost_of(segments: list[Segment], energy: EnergyModel) -> Cost:
     """Adds up a flight's legs, with hovering after take-off and at landing."""
     points = [segments[0].xyz[:1]]
     speeds: list[FloatArray] = []
+    stops: list[int] = []
+    count = 0
     for segment in segments:
         new = segment.xyz
         if np.allclose(points[-1][-1], new[0], atol=1e-6):
@@ -65,8 +67,16 @@ def cost_of(segments: list[Segment], energy: EnergyModel) -> Cost:
         if len(new):
             points.append(new)
             speeds.append(np.full(len(new), segment.speed_m_s))
+            if segment.kind == "lane":
+                stops += [count + len(new) - len(segment.xyz) + 1, count + len(new) - 1]
+            count += len(new)
     xyz = np.concatenate(points)
     time_s, legs_wh = energy.legs(xyz, np.concatenate(speeds))
+    stop_s = energy.aircraft.stop_s
+    if stop_s > 0:
+        # The camera is switched at both ends of a lane, and such an aircraft stops for it.
+        np.add.at(legs_wh, stops, energy.hover_wh(stop_s))
+        np.add.at(time_s, stops, stop_s)
     hover_s = energy.safety.takeoff_hover_s
     used = np.concatenate([energy.hover_wh(hover_s)[None], legs_wh]).cumsum(axis=0)
     landing_s = energy.safety.descent_overhead_s

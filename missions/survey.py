@@ -59,6 +59,10 @@ class Aircraft(_Section):
     battery_ageing_frac: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.9, description="share of the nominal energy that the battery in use still has"
     )
+    stop_s: NotNegative = Field(
+        default=0.0,
+        description="lost at each end of a lane by aircraft that stop there to switch the camera",
+    )
     acceleration_m_s2: Above0 = Field(default=2.5, description="horizontal (WPNAV_ACCEL / WP_ACC)")
 
 

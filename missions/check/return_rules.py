@@ -28,6 +28,12 @@ def used_wh(context: SortieContext) -> tuple[EnergyModel, FloatArray]:
     speeds = np.array([leg.speed_m_s or survey.aircraft.cruise_speed_m_s
                        for leg in context.flight.legs])  # fmt: skip
     _, legs_wh = model.legs(xyz, speeds)
+    if survey.aircraft.stop_s > 0:
+        legs = context.flight.legs
+        for k, leg in enumerate(legs):
+            last = k + 1 == len(legs) or not legs[k + 1].trigger_m or legs[k + 1].fires_at_start
+            stops = int(leg.fires_at_start) + int(leg.trigger_m > 0 and last)
+            legs_wh[k] += stops * model.hover_wh(survey.aircraft.stop_s)
     takeoff_wh = model.hover_wh(survey.safety.takeoff_hover_s)[None]
     return model, np.concatenate([takeoff_wh, legs_wh]).cumsum(axis=0)
 
