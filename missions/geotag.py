@@ -22,8 +22,10 @@ from corridor import InputError, Progress, atomic_path, silent
 from corridor.photo import PhotoTags, read_tags, write_tags
 from corridor.shots import Mount, Shot, camera_angles, read_shots, write_shots
 from corridor.values import FloatArray
+from missions.link.gimbal import gimbal_angles
 
 _ANCHORS = 12
+_GIMBAL_OLD_MS = 3000
 _LOG_NAMES = ("flight.tlog", "flight.bin")
 
 
@@ -170,10 +172,16 @@ def _read_tlog(path: Path) -> tuple[list[Shot], FloatArray]:
     shots: list[Shot] = []
     times_s: list[float] = []
     boot_ms = 0
-    for message in _messages(path, ["CAMERA_FEEDBACK", "GLOBAL_POSITION_INT"]):
+    gimbal: tuple[int, Any] | None = None
+    kinds = ["CAMERA_FEEDBACK", "GLOBAL_POSITION_INT", "GIMBAL_DEVICE_ATTITUDE_STATUS"]
+    for message in _messages(path, kinds):
         if message.get_type() == "GLOBAL_POSITION_INT":
             boot_ms = int(message.time_boot_ms)
             continue
+        if message.get_type() == "GIMBAL_DEVICE_ATTITUDE_STATUS":
+            gimbal = (boot_ms, message)
+            continue
+        known = gimbal is not None and boot_ms - gimbal[0] < _GIMBAL_OLD_MS
         shots.append(
             Shot(
                 index=int(message.img_idx),
@@ -185,6 +193,9 @@ def _read_tlog(path: Path) -> tuple[list[Shot], FloatArray]:
                 pitch_deg=float(message.pitch),
                 roll_deg=float(message.roll),
                 time_boot_ms=boot_ms,
+                gimbal_deg=gimbal_angles(gimbal[1], float(message.yaw))
+                if gimbal is not None and known
+                else None,
             )
         )
         times_s.append(message.time_usec * 1e-6)

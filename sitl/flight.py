@@ -15,7 +15,7 @@ from missions.link.connection import Link, open_link
 from missions.link.parameters import read_parameter, set_parameter
 from missions.link.transfer import Timing
 from missions.link.upload import UploadResult, describe_vehicle, upload_sortie
-from missions.mission import Command, Sortie
+from missions.mission import Command, Mission, Sortie
 from sitl.launch import ARDUPILOT, CONNECTION, STAND_IN, GivenVehicle, RunningVehicle
 from sitl.recorder import Recorder, Recording
 from sitl.scenario import Injection, Scenario
@@ -24,9 +24,13 @@ AUTO, GUIDED = 3, 4
 _UPLOAD_SPEEDUP = 10.0
 _INJECT_SPEEDUP = 3.0
 _ARMING_SPEEDUP = 1.0
-_INTERVALS_MS = {33: 200, 30: 200, 1: 200, 42: 200, 193: 1000, 147: 1000, 162: 1000, 2: 1000}
+_INTERVALS_MS = {33: 200, 30: 200, 1: 200, 42: 200, 193: 1000, 147: 1000, 162: 1000, 2: 1000,
+                 285: 200}  # fmt: skip
 """Message number to interval on the vehicle's clock: position, attitude, status, mission, EKF,
-battery, fence, time."""
+battery, fence, time, gimbal."""
+_GIMBAL_COMMANDS = frozenset(
+    {Command.DO_MOUNT_CONTROL, Command.DO_GIMBAL_MANAGER_PITCHYAW, Command.DO_SET_ROI_LOCATION}
+)
 
 
 @dataclass
@@ -312,9 +316,14 @@ def _inject(
         result.injected.append(f"{injection.at_s:g}:{text}")
 
 
-def camera_parameters(kind: str) -> dict[str, float]:
-    """Parameters that give the simulated vehicle a camera on a servo."""
+def camera_parameters(kind: str, mission: Mission) -> dict[str, float]:
+    """Parameters that give the simulated vehicle a camera on a servo, and a gimbal if it is turned.
+
+    The gimbal is one that keeps itself level (MNT1_TYPE 7), with pitch and pan on two servos.
+    """
     parameters = {"CAM1_TYPE": 1.0, "SERVO9_FUNCTION": 10.0}
+    if any(item.command in _GIMBAL_COMMANDS for item in mission.items):
+        parameters |= {"MNT1_TYPE": 7.0, "SERVO10_FUNCTION": 7.0, "SERVO11_FUNCTION": 6.0}
     if kind == ARDUPILOT:
         parameters["LOG_BACKEND_TYPE"] = 1.0
     return parameters

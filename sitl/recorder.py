@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from corridor import write_text
+from corridor.shots import GIMBAL_COLUMNS
+from missions.link.gimbal import gimbal_angles
 
 MODE_NAMES = {
     0: "STABILIZE", 1: "ACRO", 2: "ALT_HOLD", 3: "AUTO", 4: "GUIDED", 5: "LOITER", 6: "RTL",
@@ -27,6 +29,8 @@ PHOTO_COLUMNS = (
     "img_idx", "lat_deg", "lon_deg", "alt_msl_m", "alt_rel_m", "roll_deg", "pitch_deg", "yaw_deg",
     "time_boot_ms",
 )  # fmt: skip
+_GIMBAL_OLD_MS = 3000
+"""A report of the gimbal older than this says nothing about a photograph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class Recording:
     Attributes:
         track: one row a GLOBAL_POSITION_INT, columns as in `TRACK_COLUMNS`.
         photos: one row a CAMERA_FEEDBACK, columns as in `PHOTO_COLUMNS`; the time is that of the
-            position before it.
+            position before it. Where the vehicle reports a gimbal, yaw from true north, pitch and
+            roll of the camera follow (`GIMBAL_COLUMNS`), empty where they were not known.
         events: texts, mode changes, items reached, injections.
     """
 
@@ -81,7 +86,9 @@ class Recording:
     def write(self, folder: Path) -> None:
         """Writes track.csv, photos.csv and events.csv."""
         _write_csv(folder / "track.csv", TRACK_COLUMNS, self.track)
-        _write_csv(folder / "photos.csv", PHOTO_COLUMNS, self.photos)
+        turned = any(row[len(PHOTO_COLUMNS) :] not in ((), ("", "", "")) for row in self.photos)
+        columns = (*PHOTO_COLUMNS, *GIMBAL_COLUMNS) if turned else PHOTO_COLUMNS
+        _write_csv(folder / "photos.csv", columns, [row[: len(columns)] for row in self.photos])
         rows = [(e.time_boot_ms, e.kind, e.text) for e in self.events]
         _write_csv(folder / "events.csv", ("time_boot_ms", "kind", "text"), rows)
 
@@ -114,6 +121,7 @@ class Recorder:
         self.position: tuple[float, float, float] | None = None
         self._battery: tuple[float, float, int] = (0.0, 0.0, 0)
         self._recording_track = False
+        self._gimbal: tuple[int, Any] | None = None
 
     def begin_track(self) -> None:
         """Positions and photos are kept from now on."""
@@ -175,8 +183,18 @@ class Recorder:
                 m.pitch,
                 m.yaw % 360.0,
                 self.time_boot_ms,
+                *self._camera_angles(m.yaw),
             )
         )
+
+    def _camera_angles(self, heading_deg: float) -> tuple[Any, ...]:
+        if self._gimbal is None or self.time_boot_ms - self._gimbal[0] > _GIMBAL_OLD_MS:
+            return "", "", ""
+        angles = gimbal_angles(self._gimbal[1], heading_deg)
+        return ("", "", "") if angles is None else tuple(round(angle, 4) for angle in angles)
+
+    def _on_gimbal_device_attitude_status(self, m: Any) -> None:
+        self._gimbal = (self.time_boot_ms, m)
 
     def _on_heartbeat(self, m: Any) -> None:
         if m.get_srcComponent() != 1 or m.autopilot == 8:

@@ -10,6 +10,7 @@ _STATE = {
     Command.DO_GIMBAL_MANAGER_PITCHYAW: "gimbal",
     Command.DO_SET_ROI_LOCATION: "roi",
     Command.DO_SET_ROI_NONE: "roi",
+    Command.CONDITION_YAW: "heading",
 }
 
 

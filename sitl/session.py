@@ -142,7 +142,7 @@ def _with_parameters(sortie: Sortie, scenario: Scenario, options: FlightOptions)
 
 
 def _spec(sortie: Sortie, scenario: Scenario, options: FlightOptions) -> VehicleSpec:
-    boot = {**camera_parameters(options.kind), **scenario.parameters}
+    boot = {**camera_parameters(options.kind, sortie.mission), **scenario.parameters}
     return VehicleSpec(
         options.kind,
         sortie.mission.home,
@@ -205,7 +205,9 @@ def _joined(
     recording = Recording(
         first.recording.track + [(row[0] + shift, *row[1:]) for row in second.recording.track],
         first.recording.photos
-        + [(row[0] + taken, *row[1:8], row[8] + shift) for row in second.recording.photos],
+        + [
+            (row[0] + taken, *row[1:8], row[8] + shift, *row[9:]) for row in second.recording.photos
+        ],
         first.recording.events
         + [
             Event(e.time_boot_ms + shift, e.kind, _renumbered(e, original, last_reached))

@@ -11,6 +11,8 @@ from link_tools import HOME, Bench, small_sortie
 from pymavlink.dialects.v20 import ardupilotmega as dialect
 
 from corridor import InputError, LonLat
+from missions.link.gimbal import gimbal_angles
+from missions.mission import Command, MissionItem
 from sitl.stand_in import airframe as a
 from sitl.stand_in.parameters import Parameters
 from sitl.stand_in.path import LEG_SIZE, T_END, leg_at, plan_leg, plan_speed_change
@@ -74,7 +76,7 @@ def flying() -> Bench:
 def test_every_stream_message_is_read_by_pymavlink(flying: Bench, name: str) -> None:
     fields = Telemetry(flying.vehicle).fields(name)
     if fields is None:
-        assert name == "POSITION_TARGET_GLOBAL_INT"
+        assert name in ("POSITION_TARGET_GLOBAL_INT", "GIMBAL_DEVICE_ATTITUDE_STATUS")
         return
     frame = FrameWriter(1, 1).frame(name, fields)
     message = dialect.MAVLink(None).parse_buffer(frame)[0]
@@ -244,3 +246,62 @@ def test_home_is_where_it_was_put() -> None:
         round(HOME.lat_deg * 1e7),
         round(HOME.lon_deg * 1e7),
     )
+
+
+def test_the_mount_points_where_it_is_told_within_its_limits() -> None:
+    bench = Bench(MNT1_TYPE=7)
+    bench.run(60.0, lambda: bench.vehicle.ready)
+    mount = bench.vehicle.mount
+
+    def reported() -> tuple[float, float, float]:
+        bench.say("command_long", 1, 1, 512, 0, 285, 0, 0, 0, 0, 0, 0)
+        angles = gimbal_angles(bench.of("GIMBAL_DEVICE_ATTITUDE_STATUS")[-1], 30.0)
+        assert angles is not None
+        return angles
+
+    assert reported() == pytest.approx((30.0, 0.0, 0.0))
+    assert bench.say("command_long", 1, 1, 205, 0, -40.0, 5.0, 90.0, 0, 0, 0, 2)[-1].result == 0
+    assert reported() == pytest.approx((120.0, -40.0, 5.0), abs=1e-4)
+    bench.say("command_long", 1, 1, 205, 0, -120.0, 0.0, 60.0, 0, 0, 0, 2)
+    assert reported() == pytest.approx((90.0, -90.0, 0.0), abs=1e-3)
+    bench.say("command_long", 1, 1, 1000, 0, -20.0, 200.0, 0, 0, 16, 0, 0)
+    assert reported() == pytest.approx((200.0, -20.0, 0.0), abs=1e-4)
+    # A place as far to the north as the vehicle is above it.
+    north = round((29.62 + 50 / 111_318.845) * 1e7)
+    bench.vehicle.craft.state[a.POS + 2] = 50.0
+    bench.say("command_int", 1, 1, 3, 195, 0, 0, 0, 0, 0, 0, north, 1_067_500_000, 0.0)
+    # The mount tilts no higher than MNT1_PITCH_MAX and here looks 45 degrees down.
+    assert reported() == pytest.approx((0.0, -45.0, 0.0), abs=0.1)
+    assert mount.angles_deg()[3]
+    bench.say("command_long", 1, 1, 197, 0, 0, 0, 0, 0, 0, 0, 0)
+    assert reported()[1] == pytest.approx(-20.0, abs=1e-4)
+
+
+def test_without_a_mount_nothing_is_reported() -> None:
+    bench = Bench()
+    bench.run(3.0)
+    bench.say("command_long", 1, 1, 512, 0, 285, 0, 0, 0, 0, 0, 0)
+    assert bench.of("GIMBAL_DEVICE_ATTITUDE_STATUS") == []
+
+
+def test_condition_yaw_turns_the_leg_that_follows() -> None:
+    bench = Bench(WP_YAW_BEHAVIOR=0)
+    items = list(small_sortie(3).mission.all_items)
+    # Behind the speed and the first waypoint: speed again, then the heading.
+    items[4:5] = [items[2], MissionItem(Command.CONDITION_YAW, p1=200.0), items[4]]
+    bench.upload(items)
+    bench.start()
+    bench.run(120.0, lambda: bench.vehicle.runner.current >= 8)
+    assert math.degrees(bench.vehicle.craft.state[a.YAW]) % 360 == pytest.approx(200.0, abs=1.0)
+
+
+def test_gimbal_angles_of_odd_reports() -> None:
+    kind = dialect.MAVLink_gimbal_device_attitude_status_message
+    down = math.sin(math.radians(-45.0))
+    q = (math.cos(math.radians(-45.0)), 0.0, down, 0.0)
+    rest = (0, 0, 0, 0)
+    assert gimbal_angles(kind(0, 0, 0, 12, q, *rest), 350.0) == pytest.approx(
+        (350, -90, 0), abs=1e-2
+    )
+    assert gimbal_angles(kind(0, 0, 0, 12, (math.nan,) * 4, *rest), 0.0) is None
+    assert gimbal_angles(kind(0, 0, 0, 12, (0.0,) * 4, *rest), 0.0) is None

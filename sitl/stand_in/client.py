@@ -300,7 +300,11 @@ class Client:
             return _ACCEPTED
         if command in (178, 203, 205, 206, 115, 195, 197, 1000, 2000, 2001):
             x = int(p[4]) if math.isfinite(p[4]) else 0
-            item = WireItem(command, 2, p[0], p[1], p[2], p[3], x)
+            y = int(p[5]) if math.isfinite(p[5]) else 0
+            frame, z = (3, p[6]) if command == 195 else (2, 0.0)
+            if command == 195 and not with_place:
+                x, y = round(p[4] * 1e7), round(p[5] * 1e7)
+            item = WireItem(command, frame, p[0], p[1], p[2], p[3], x, y, z)
             return _ACCEPTED if v.do_command(item) else _UNSUPPORTED
         return _UNSUPPORTED
 

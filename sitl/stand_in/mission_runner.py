@@ -107,6 +107,7 @@ class MissionRunner:
         first_do = 0
         ran = 0
         steps = 0
+        turns: list[WireItem] = []
         while index < len(self._items):
             steps += 1
             if steps > 4 * len(self._items) + 100:
@@ -129,13 +130,20 @@ class MissionRunner:
                 self._text(index, item)
                 self.current = index
                 self._begin(index, item)
+                for turn in turns:
+                    self._v.do_command(turn)
                 return
             # After the last navigation command only the first of the others is run.
             if ran and not self._navigation_after(index):
                 index += 1
                 continue
             self._text(index, item)
-            self._v.do_command(item)
+            if item.command == 115 and ran:
+                # Only the first of the instant commands runs before the next leg begins, and
+                # beginning a leg sets the heading.
+                turns.append(item)
+            else:
+                self._v.do_command(item)
             ran += 1
             if self._items[max(sequence - 1, 0)].command == 22:
                 first_do = first_do or index

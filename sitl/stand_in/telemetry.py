@@ -36,6 +36,7 @@ STREAMS: dict[int, tuple[str, ...]] = {
         "EKF_STATUS_REPORT",
         "VIBRATION",
         "ESC_TELEMETRY_1_TO_4",
+        "GIMBAL_DEVICE_ATTITUDE_STATUS",
     ),
 }
 """MAV_DATA_STREAM number to the messages in it."""
@@ -69,6 +70,7 @@ class Telemetry:
             "EKF_STATUS_REPORT": self._ekf,
             "ESC_TELEMETRY_1_TO_4": self._esc,
             "FENCE_STATUS": self._fence_status,
+            "GIMBAL_DEVICE_ATTITUDE_STATUS": self._v.mount.fields,
             "GLOBAL_POSITION_INT": self._global_position,
             "GPS_RAW_INT": self._gps_raw,
             "HEARTBEAT": self.heartbeat,

@@ -13,6 +13,8 @@ from sitl.stand_in.craft import Craft
 from sitl.stand_in.failsafes import Failsafes
 from sitl.stand_in.mission_protocol import MissionProtocol
 from sitl.stand_in.mission_runner import MissionRunner
+from sitl.stand_in.mount import COMMANDS as MOUNT_COMMANDS
+from sitl.stand_in.mount import Mount
 from sitl.stand_in.parameters import Parameters
 from sitl.stand_in.stores import FenceStore, MissionStore, RallyStore
 
@@ -82,6 +84,7 @@ class Vehicle:
         lat, lon = round(home.lat_deg * 1e7), round(home.lon_deg * 1e7)
         self.mission_store.home = WireItem(16, 0, x=lat, y=lon, z=home_altitude_m)
         self.runner = MissionRunner(self)
+        self.mount = Mount(self)
         self.failsafes = Failsafes(self)
         self._return_stage = ""
         self._stage_until_s = math.inf
@@ -157,7 +160,8 @@ class Vehicle:
     def planned_heading(self) -> float | None:
         """Heading on a leg after WP_YAW_BEHAVIOR: None looks where it flies."""
         if self.parameters["WP_YAW_BEHAVIOR"] == 0:
-            return float(self.craft.state[a.YAW_TARGET])
+            fixed = float(self.craft.settings[a.S_YAW_FIXED])
+            return float(self.craft.state[a.YAW_TARGET]) if math.isnan(fixed) else fixed
         return None
 
     # The clock.
@@ -295,22 +299,9 @@ class Vehicle:
             if item.p4 == 1:
                 heading = float(self.craft.state[a.YAW]) + heading * (item.p3 or 1.0)
             self.craft.fix_heading(heading)
-        elif item.command in (
-            188,
-            189,
-            195,
-            197,
-            201,
-            205,
-            207,
-            215,
-            1000,
-            112,
-            114,
-            181,
-            183,
-            211,
-        ):
+        elif item.command in MOUNT_COMMANDS:
+            self.mount.take(item)
+        elif item.command in (112, 114, 181, 183, 188, 189, 207, 211, 215):
             pass  # accepted; the stand-in has nothing on board that they would move
         else:
             return False
