@@ -26,6 +26,11 @@ NO_FENCE = frozenset({"tunnel", "viaduct", "bridge", "other"})
 _CHUNK = 20_000
 _MOST_VIEWS = 48
 
+_SIGHT_SAMPLES = 16
+_SIGHT_SLACK_M = 0.5
+_BESIDE_FENCE_M = 3.0
+"""So near to it the model shows the fence itself, its posts and what it stands on."""
+
 
 @dataclass(frozen=True)
 class Photos:
@@ -140,6 +145,7 @@ class _Seen:
     views: npt.NDArray[np.int64]
     gsd_m: FloatArray
     view_deg: FloatArray
+    hidden: npt.NDArray[np.bool_]
 
 
 def _seen(
@@ -156,8 +162,9 @@ def _seen(
     views = np.zeros(count, dtype=np.int64)
     gsd = np.full(count, np.inf)
     angle = np.full(count, 90.0)
+    hidden = np.zeros(count, dtype=bool)
     if tree is None:
-        return _Seen(views, gsd, angle)
+        return _Seen(views, gsd, angle, hidden)
     optics = Optics(survey.camera)
     margin = survey.capture.attitude_margin_deg
     tan_w = math.tan(math.radians(optics.half_width_deg(margin)))
@@ -192,11 +199,43 @@ def _seen(
         ok &= pixel <= limit
         if target.mode == "oblique":
             ok &= view <= survey.capture.oblique_max_view_deg
+        pairs = np.flatnonzero(ok)
+        middle = base[pairs] + _up(boundary.fence_height_m / 2)
+        blocked = _blocked(row[pairs], photo[pairs], photos.xyz[photo[pairs]], middle, dem)
+        hidden[first + row[pairs[blocked]]] = True
+        ok[pairs[blocked]] = False
         local = row[ok]
         views[chosen] = np.bincount(local, minlength=len(foot))
         np.minimum.at(gsd, first + local, pixel[ok])
         np.minimum.at(angle, first + local, view[ok])
-    return _Seen(views, gsd, angle)
+    return _Seen(views, gsd, angle, hidden)
+
+
+def _blocked(
+    row: npt.NDArray[np.int64],
+    photo: npt.NDArray[np.int64],
+    camera: FloatArray,
+    fence: FloatArray,
+    dem: Dem,
+) -> npt.NDArray[np.bool_]:
+    """Whether the elevations rise into the line of sight from pictures (N, 3) to the fence (N, 3).
+
+    Metres of fence nearer to each other than half a cell of the model are looked at together.
+    """
+    if not len(row):
+        return np.zeros(0, dtype=bool)
+    together = max(1, int(dem.cell_m / 2.0))
+    key = (row // together) * (int(photo.max()) + 1) + photo
+    _, one, back = np.unique(key, return_index=True, return_inverse=True)
+    ray = camera[one] - fence[one]
+    length = np.hypot(ray[:, 0], ray[:, 1])
+    t = (np.arange(_SIGHT_SAMPLES) + 0.5) / _SIGHT_SAMPLES
+    places = fence[one][:, None] + t[:, None] * ray[:, None]
+    flat = places.reshape(-1, 3)
+    rises = np.asarray(dem.ground_m(flat[:, :2]) > flat[:, 2] + _SIGHT_SLACK_M)
+    away = (t * length[:, None]) > _BESIDE_FENCE_M
+    hidden = np.asarray((rises.reshape(away.shape) & away).any(axis=1))
+    return np.asarray(hidden[back])
 
 
 def _up(height_m: float) -> FloatArray:
@@ -236,6 +275,7 @@ def _states(
     few = (seen.views > 0) & ~enough
     reason[:] = "not in any picture that is near enough"
     reason[few] = f"fewer than {survey.capture.min_views} views"
+    reason[seen.hidden & ~enough] = "hidden by the ground or what stands on it"
     for cut in cuts:
         if (cut.boundary, cut.part, cut.mode) == (number, part, target.mode):
             reason[(chainage >= cut.start_m - 0.5) & (chainage <= cut.end_m + 0.5)] = cut.reason

@@ -174,3 +174,22 @@ def spoil(site: Site, change: str) -> None:
         file.write_text(json.dumps(document))
     numbered = [rows[0], *([str(k), *row[1:]] for k, row in enumerate(rows[1:]))]
     waypoints.write_text("\n".join("\t".join(row) for row in numbered) + "\n")
+
+
+def test_fence_hidden_behind_a_bank_is_not_called_covered(tmp_path: Path) -> None:
+    def bank(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        # 40 m high, 12 m beside 200 m of the line, on the side that the camera looks from.
+        return np.where((np.abs(x) < 100.0) & (y > 12.0) & (y < 20.0), 340.0, 300.0)
+
+    survey: dict[str, Any] = {
+        "capture": {"modes": ["oblique"], "oblique_depression_deg": 30.0, "gsd_m": 0.012},
+        "safety": {"clearance_m": 10.0, "dem_error_m": 1.0},
+    }
+    line = [("G1", "left", [(-300.0, 0.0), (300.0, 0.0)])]
+    site = plan_site(tmp_path, bank, line, survey, cell_m=2.0, half_m=(500.0, 300.0))
+    hidden = sum(
+        row["length_m"] for row in site.document["coverage"] if row["reason"].startswith("hidden")
+    )
+    assert 150.0 < hidden < 260.0
+    assert states_m(site, "oblique")["covered"] > 300.0
+    assert blocking(site) == []

@@ -17,6 +17,8 @@ from missions.check.path import pictures_of
 
 _SLACK_M = 1.0
 _REPORTED = 40
+_LOOKED_ALONG = 1500
+"""So many places of a line are looked along for what hides the fence."""
 
 
 def intervals(context: SortieContext) -> Iterator[CheckFinding]:
@@ -88,6 +90,19 @@ def coverage(plan: PlanContext, sorties: Sequence[SortieContext]) -> Iterator[Ch
                     f"{plan.survey.capture.min_views} usable pictures in the written missions",
                     station=plan.station_of(plan.frame.to_lonlat(track.at(first))),
                     numbers={"metres": float(missing.sum())},
+                )  # fmt: skip
+            every = max(1, len(chainage) // _LOOKED_ALONG)
+            some = chainage[~missing][::every]
+            clear = views_of(plan, mode, mine, track.at(some), track.direction_at(some),
+                             boundary.fence_height_m, sight=True)  # fmt: skip
+            hidden = clear < plan.survey.capture.min_views
+            if hidden.sum() * every > _SLACK_M + 0.002 * len(chainage):
+                yield CheckFinding(
+                    Level.WARNING, "line-of-sight",
+                    f"about {int(hidden.sum()) * every} m stated as covered ({mode}) are hidden by "
+                    "what the elevations show between camera and fence",
+                    station=plan.station_of(plan.frame.to_lonlat(track.at(float(some[hidden][0])))),
+                    numbers={"metres": float(hidden.sum() * every)},
                 )  # fmt: skip
 
 
@@ -172,8 +187,14 @@ def views_of(
     foot: FloatArray,
     along: FloatArray,
     fence_height_m: float,
+    *,
+    sight: bool = False,
 ) -> np.ndarray:
-    """How many pictures (x, y, z, yaw, pitch) show each place (N,) of the fence well enough."""
+    """How many pictures (x, y, z, yaw, pitch) show each place (N,) of the fence well enough.
+
+    Args:
+        sight: whether only those count that nothing in the elevations stands before.
+    """
     count = np.zeros(len(foot), dtype=np.int64)
     if not len(pictures):
         return count
@@ -209,5 +230,20 @@ def views_of(
             ok &= np.degrees(np.arctan2(np.abs(right), np.maximum(depth, 1e-9))) <= half_w
             ok &= np.degrees(np.arctan2(np.abs(high), np.maximum(depth, 1e-9))) <= half_h
             ok &= depth * pixel_mm / camera.focal_length_mm <= limit_m
+        if sight:
+            chosen = np.flatnonzero(ok)
+            top = np.column_stack([foot[block], ground[block] + fence_height_m])[row[chosen]]
+            ok[chosen] = _in_sight(plan, shot[chosen, :3], top)
         count[block] = np.bincount(row[ok], minlength=len(foot[block]))
     return count
+
+
+def _in_sight(plan: PlanContext, camera: FloatArray, fence: FloatArray) -> np.ndarray:
+    """Whether lines of sight (N, 3) to (N, 3) stay above the ground 5 m and more from the fence."""
+    clear = np.ones(len(camera), dtype=bool)
+    away = np.hypot(*(camera[:, :2] - fence[:, :2]).T)
+    for part in np.linspace(0.05, 0.95, 19):
+        place = fence + part * (camera - fence)
+        ground = plan.surface.at(plan.frame.to_lonlat(place[:, :2])).bilinear_m
+        clear &= ~((part * away > 5.0) & (ground > place[:, 2] + 1.0))
+    return clear
