@@ -8,8 +8,9 @@ from pathlib import Path
 import rasterio
 import shapely
 
+from analysis.loops import inside_area, loop_insides
 from analysis.pieces_of_work import Piece
-from analysis.plots import Plot, find_plots, inside_area, loop_insides
+from analysis.plots import Plot, find_plots
 from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.results import to_picture, with_extra
 from analysis.sources import AnalyzeSpec, Sources

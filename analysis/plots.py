@@ -8,7 +8,7 @@ is inside, the plot ends.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +17,8 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 
+from analysis.beds import beds
+from analysis.footpaths.network import Network
 from analysis.raster import Orthophoto
 from analysis.rows import Octave, RowWindow, octaves, row_windows, signals
 from corridor import Boundary, Progress, Track, silent
@@ -45,14 +47,11 @@ _LEAST_ROWS = 2.6
 _LEAST_MIX_FRAC = 0.12
 _LEAST_AREA_M2 = 8.0
 _LEAST_CONFIDENCE = 0.5
+# Of the rectangle around it a bed fills this at least; what sprawls is waste ground.
+_LEAST_REGULAR = 0.55
 _EDGE_FRAC = 0.5
 # A wave must stand out from waves of the same period in other directions, pixel by pixel.
 _LEAST_CONTRAST = 1.5
-
-LOOP_AREA_M2 = (300.0, 50_000.0)
-"""The inside of a loop ramp: radius 10 m to 126 m."""
-_LOOP_TURN_RAD = np.radians(225.0)
-_LOOP_COMPACTNESS = 0.5
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,9 @@ class Plot:
 
     Attributes:
         outline: in the picture's CRS.
-        period_m: from row to row.
-        along_rad: direction of the rows, counter-clockwise from the picture's east, 0 to pi.
+        period_m: from row to row; 0 where no rows were seen.
+        along_rad: direction of the rows, or of the longer side without them, counter-clockwise from
+            the picture's east, 0 to pi.
         confidence: 0 to 1.
         inside_loop: whether it lies inside the loop of a ramp.
         evidence: cue to strength.
@@ -87,6 +87,7 @@ def find_plots(
     *,
     loops: shapely.Geometry | None = None,
     progress: Progress = silent,
+    network: Network | None = None,
 ) -> list[Plot]:
     """Finds plots.
 
@@ -95,6 +96,7 @@ def find_plots(
         area: where to look, in the picture's CRS.
         loops: the insides of loop ramps (`loop_insides`), for `Plot.inside_loop`.
         progress: told of working resolutions done.
+        network: that looks for beds besides; without one only rows speak.
     """
     found: list[Plot] = []
     levels = octaves(ortho)
@@ -104,8 +106,48 @@ def find_plots(
             windows = [w for w in row_windows(ortho, octave, part) if _has_rows(w)]
             for group in _groups(windows):
                 found += _outlined(ortho, octave, group, part, loops)
+    if network is not None:
+        found = _with_beds(found, beds(ortho, area, network), loops)
     progress(len(levels), len(levels), "plots")
     return _distinct(found)
+
+
+def _with_beds(
+    by_rows: Sequence[Plot],
+    by_network: Sequence[tuple[shapely.Polygon, float]],
+    loops: shapely.Geometry | None,
+) -> list[Plot]:
+    """Plots that either saw. Where both did, the network's outline counts: it ends with the bed."""
+    result: list[Plot] = []
+    used: set[int] = set()
+    for outline, logit in by_network:
+        rectangle = shapely.minimum_rotated_rectangle(outline)
+        regular = float(outline.area / max(shapely.area(rectangle), 1e-9))
+        if outline.area < _LEAST_AREA_M2 or regular < _LEAST_REGULAR:
+            continue
+        evidence = {"bed": logit, "regular_outline": regular}
+        confidence = float(1.0 / (1.0 + np.exp(-logit)))
+        period_m, along_rad = 0.0, _longer_side_rad(rectangle)
+        for number, plot in enumerate(by_rows):
+            if shapely.intersection(plot.outline, outline).area > 0.3 * plot.area_m2:
+                used.add(number)
+                evidence = {**plot.evidence, **evidence}
+                confidence = 1.0 - (1.0 - confidence) * (1.0 - plot.confidence)
+                period_m, along_rad = plot.period_m, plot.along_rad
+        inside = loops is not None and (
+            shapely.intersection(outline, loops).area > 0.5 * outline.area
+        )
+        result.append(
+            Plot(outline, period_m, along_rad, min(confidence, 0.99), bool(inside), evidence)
+        )
+    return result + [plot for number, plot in enumerate(by_rows) if number not in used]
+
+
+def _longer_side_rad(rectangle: shapely.Geometry) -> float:
+    """Direction of a rectangle's longer side, 0 to pi."""
+    sides = np.diff(shapely.get_coordinates(rectangle)[:3], axis=0)
+    longer = sides[int(np.argmax(np.hypot(*sides.T)))]
+    return float(np.arctan2(longer[1], longer[0]) % np.pi)
 
 
 def plot_findings(
@@ -135,86 +177,13 @@ def plot_findings(
                 evidence={cue: round(value, 3) for cue, value in plot.evidence.items()},
                 extra={
                     "area_m2": round(plot.area_m2, 1),
-                    "row_period_m": round(plot.period_m, 3),
+                    "row_period_m": round(plot.period_m, 3) or None,
                     "row_direction_deg": round(float(np.degrees(plot.along_rad)), 1),
                     "inside_loop": plot.inside_loop,
                 },
             )
         )
     return findings
-
-
-# Where to look
-
-
-def loop_insides(tracks: Iterable[Track]) -> shapely.Geometry:
-    """The insides of loop ramps: what a line goes round by 225° or more, or closes off.
-
-    Args:
-        tracks: lines in one metric frame.
-    """
-    lines = list(tracks)
-    faces = list(
-        shapely.get_parts(
-            shapely.polygonize([shapely.union_all([shapely.LineString(t.xy) for t in lines])])
-        )
-    ) if lines else []  # fmt: skip
-    for track in lines:
-        faces += _rounds(track)
-    return shapely.union_all([face for face in faces if _is_loop(face)])
-
-
-def inside_area(
-    tracks: Sequence[tuple[Boundary, Track]], inside_m: float = 60.0
-) -> shapely.Geometry:
-    """The ground on the road's side of boundaries, and inside loop ramps, in the tracks' frame.
-
-    Args:
-        tracks: boundaries and their parts as lines.
-        inside_m: how far to look where no other boundary is nearer.
-    """
-    inner, outer = [], []
-    for boundary, track in tracks:
-        line = shapely.simplify(shapely.LineString(track.xy), 0.2)
-        out = boundary.side.outward * inside_m
-        inner.append(shapely.make_valid(shapely.buffer(line, -out, single_sided=True)))
-        outer.append(shapely.make_valid(shapely.buffer(line, out, single_sided=True)))
-    ground = shapely.difference(shapely.union_all(inner), shapely.union_all(outer))
-    whole = shapely.union(ground, loop_insides([track for _, track in tracks]))
-    kept = [part for part in shapely.get_parts(whole) if part.geom_type == "Polygon"]
-    return shapely.union_all([part for part in kept if part.area >= _LEAST_AREA_M2])
-
-
-def _rounds(track: Track, step_m: float = 2.0) -> Iterator[shapely.Polygon]:
-    """Stretches that turn by 225° in one sense, each closed by its chord."""
-    along_m = np.arange(track.chainage_m[0], track.chainage_m[-1], step_m)
-    if len(along_m) < 4:
-        return
-    xy = track.at(along_m)
-    step = np.diff(xy, axis=0)
-    heading = np.unwrap(np.arctan2(step[:, 1], step[:, 0]))
-    longest = int(2 * np.sqrt(np.pi * LOOP_AREA_M2[1]) / step_m)
-    for sense in (1.0, -1.0):
-        start = 0
-        while start < len(heading) - 2:
-            reach = heading[start : start + longest]
-            turned = np.flatnonzero(sense * (reach - heading[start]) >= _LOOP_TURN_RAD)
-            if not len(turned):
-                start += 5
-                continue
-            end = start + int(turned[0])
-            # The round goes on as long as it turns.
-            while end + 5 < len(heading) and sense * (heading[end + 5] - heading[end]) > 0.02:
-                end += 5
-            ring = shapely.make_valid(shapely.Polygon(xy[start : end + 2]))
-            yield from (p for p in shapely.get_parts(ring) if p.geom_type == "Polygon")
-            start = end
-
-
-def _is_loop(face: shapely.Geometry) -> bool:
-    area_m2, around_m = float(shapely.area(face)), float(shapely.length(face))
-    round_enough = 4 * np.pi * area_m2 > _LOOP_COMPACTNESS * around_m**2
-    return LOOP_AREA_M2[0] <= area_m2 <= LOOP_AREA_M2[1] and round_enough
 
 
 # From windows to plots

@@ -30,7 +30,7 @@ FENCE = ALONG_FENCE
 STRAIGHT = "beside the fence, as straight as built"
 APART = "on the road, reaches no fence"
 
-_JUDGED = (PathClass.FOOTPATH,)
+_JUDGED = (PathClass.FOOTPATH, PathClass.VEHICLE_TRACK, PathClass.PAVED_PATH)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def with_road(
     was not seen, only what is further inward than the drawn line may be wrong.
 
     Args:
-        paths: of all classes; those of class `footpath` are judged.
+        paths: of all classes; footpaths, wheel tracks and paved paths are judged.
         lines: the fences as found.
         fences: their states, one for each of `lines`.
         config: what runs with the road.
@@ -202,7 +202,9 @@ def _split(
     at_m, xy, way = _samples(path, config)
     besides = [_beside(xy, way, line, f, config) for line, f in zip(lines, fences, strict=True)]
     reasons = np.full(len(at_m), "", dtype=object)
-    for beside in besides:
+    # A paved path or a track beside the fence is set out as well, and is one for all that.
+    trodden = path.path_class is PathClass.FOOTPATH
+    for beside in besides if trodden else []:
         for start, end in _runs(_close_by(beside, config)):
             if _as_built(beside, start, end, config):
                 reasons[start:end] = STRAIGHT

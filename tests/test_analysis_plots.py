@@ -9,7 +9,8 @@ import rasterio
 import shapely
 from affine import Affine
 
-from analysis.plots import find_plots, inside_area, loop_insides, plot_findings
+from analysis.loops import inside_area, loop_insides
+from analysis.plots import find_plots, plot_findings
 from analysis.raster import Orthophoto
 from analysis.rows import octaves
 from corridor import Boundary, Side, Track

@@ -161,6 +161,19 @@ def test_where_the_fence_was_not_seen_its_tolerance_is_left() -> None:
     assert inside.path_class is PathClass.OTHER_LINEAR
 
 
-def test_what_another_class_named_is_left_alone() -> None:
-    given = path((40, 0), (90, 0), path_class=PathClass.VEHICLE_TRACK)
+@pytest.mark.parametrize("path_class", [PathClass.VEHICLE_TRACK, PathClass.PAVED_PATH])
+def test_tracks_and_paved_paths_along_the_road_are_the_road(path_class: PathClass) -> None:
+    (line,) = judged(path((40, 0), (90, 0), path_class=path_class))
+    assert (line.path_class, line.reason) == (PathClass.OTHER_LINEAR, ROADSIDE)
+
+
+@pytest.mark.parametrize("path_class", [PathClass.VEHICLE_TRACK, PathClass.PAVED_PATH])
+def test_what_was_built_beside_the_fence_may_be_straight(path_class: PathClass) -> None:
+    beside = path((40, 22), (90, 22), path_class=path_class)
+    assert judged(beside) == [beside]
+    assert judged(path((40, 22), (90, 22)))[0].reason == STRAIGHT
+
+
+def test_lines_named_before_are_left_alone() -> None:
+    given = path((40, 0), (90, 0), path_class=PathClass.OTHER_LINEAR)
     assert judged(given) == [given]

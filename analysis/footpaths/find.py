@@ -105,10 +105,11 @@ def find_footpaths(
         return []
     gsd_m = 2 * grid.gsd_m
     judge = Judge(pixels, config, gsd_m, network=network is not None)
-    graph = _graph(pixels, judge, config, gsd_m)
-    graph = link(graph, tiles.scores, config.link_m, gsd_m)
+    walked, other = _graphs(pixels, judge, config, gsd_m)
+    # Only paths are followed across gaps, and lines of another kind lengthen none.
+    walked = link(walked, tiles.scores, config.link_m, gsd_m)
     paths: list[Footpath] = []
-    for piece in pieces(graph):
+    for piece in [*pieces(walked), *pieces(other)]:
         seen = sum(b.length_px for b in piece if not b.inferred) * gsd_m
         if seen >= config.least_length_m:
             paths += _paths(piece, judge, grid)
@@ -125,7 +126,7 @@ def ridges(
     """Ridge pixels in an area, row by row, and the tiles they came from."""
     wanted = list(_tiles_of(area, grid, config.tile_px))
     across = len({column for _, column in wanted}) + 2
-    tiles = EvidenceTiles(grid, config, network, kept=2 * across + 4)
+    tiles = EvidenceTiles(grid, config, network, 2 * across + 4, area)
     found: list[RidgePixels] = []
     for number, (row, column) in enumerate(wanted):
         progress(number, len(wanted), "footpaths")
@@ -196,18 +197,25 @@ def candidates(pixels: RidgePixels, config: FootpathConfig, gsd_m: float) -> Ite
         yield prune_spurs(graph, config.twig_m / gsd_m)
 
 
-def _graph(pixels: RidgePixels, judge: Judge, config: FootpathConfig, gsd_m: float) -> Graph:
-    """Branches that are kept, in all components."""
-    kept: list[Branch] = []
+def _graphs(
+    pixels: RidgePixels, judge: Judge, config: FootpathConfig, gsd_m: float
+) -> tuple[Graph, Graph]:
+    """Branches that are kept, in all components: footpaths, and lines of other kinds."""
+    kept: tuple[list[Branch], list[Branch]] = ([], [])
     for candidate in candidates(pixels, config, gsd_m):
-        graph = merge_chains(Graph([b for b in candidate.branches if judge.keep(b)]))
-        graph = prune_spurs(graph, config.spur_m / gsd_m)
-        degree = graph.degrees()
-        kept += [
-            judge.trimmed(b, (degree[b.ends[0]] == 1, degree[b.ends[1]] == 1))
-            for b in graph.branches
-        ]
-    return Graph(kept)
+        alike: tuple[list[Branch], list[Branch]] = ([], [])
+        for branch in candidate.branches:
+            if judge.keep(branch):
+                walked = judge.path_class(branch.pixels) is PathClass.FOOTPATH
+                alike[0 if walked else 1].append(branch)
+        for branches, into in zip(alike, kept, strict=True):
+            graph = prune_spurs(merge_chains(Graph(branches)), config.spur_m / gsd_m)
+            degree = graph.degrees()
+            into += [
+                judge.trimmed(b, (degree[b.ends[0]] == 1, degree[b.ends[1]] == 1))
+                for b in graph.branches
+            ]
+    return Graph(kept[0]), Graph(kept[1])
 
 
 def _paths(piece: list[Branch], judge: Judge, grid: WorkingGrid) -> Iterator[Footpath]:

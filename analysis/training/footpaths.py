@@ -8,6 +8,7 @@ machine.
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Callable
@@ -38,8 +39,11 @@ CROP_PX = 256
 BATCH = 8
 POOL = 400
 """Pictures kept to cut from; the oldest gives way to each new one."""
-CROPS_PER_CANVAS = 12
-CLASS_WEIGHT = (1.0, 0.4, 0.4)
+SCENE_SHARE = 0.9
+GROUND_SHARE = 0.4
+"""Of pictures from scenes and on real ground, for each one that is painted altogether."""
+CROPS_PER_CANVAS = 24
+CLASS_WEIGHT = (1.0, 0.4, 0.4, 0.5)
 
 
 class Block(nn.Module):
@@ -64,8 +68,8 @@ class Block(nn.Module):
 class PathNet(nn.Module):
     """A U-Net on 2 by 2 pixels folded into channels; its answer has half the resolution.
 
-    (N, 6, H, W) as of `network_input`, H and W multiples of 32, to (N, 3, H / 2, W / 2) logits of
-    footpath, vehicle track, sealed ground.
+    (N, 6, H, W) as of `network_input`, H and W multiples of 32, to (N, 4, H / 2, W / 2) logits of
+    footpath, vehicle track, sealed ground, plot.
     """
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
@@ -77,7 +81,7 @@ class PathNet(nn.Module):
         self.up = nn.ModuleList(
             Block(widths[i + 1] + widths[i], widths[i]) for i in range(len(widths) - 1)
         )
-        self.head = nn.Conv2d(widths[0], 3, 1)
+        self.head = nn.Conv2d(widths[0], len(CLASS_WEIGHT), 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -108,14 +112,23 @@ def read_ground(path: Path) -> Source:
     return source
 
 
-def crop(sample: Sample, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+Kept = tuple[Array, Array, Array]
+"""Input (float16, to hold many), target and weight of a picture."""
+
+
+def prepared(sample: Sample) -> Kept:
+    """A picture as it is kept to cut from."""
+    valid = np.ones(sample.rgb.shape[:2], bool)
+    planes = network_input(to_lab(sample.rgb), valid, sample.gsd_m)
+    return planes.astype(np.float16), sample.target, sample.weight
+
+
+def crop(kept: Kept, rng: np.random.Generator) -> Kept:
     """A random square of a picture, turned and mirrored: input, target and weight."""
-    size = sample.rgb.shape[0]
-    at = rng.integers(0, size - CROP_PX + 1, 2)
-    cut = np.s_[at[0] : at[0] + CROP_PX, at[1] : at[1] + CROP_PX]
-    valid = np.ones((CROP_PX, CROP_PX), bool)
-    planes = network_input(to_lab(sample.rgb[cut]), valid, sample.gsd_m)
-    arrays = [planes, sample.target[:, *cut], sample.weight[:, *cut]]
+    size = kept[0].shape[1]
+    at = rng.integers(0, (size - CROP_PX) // 2 + 1, 2) * 2
+    cut = np.s_[:, at[0] : at[0] + CROP_PX, at[1] : at[1] + CROP_PX]
+    arrays = [plane[cut] for plane in kept]
     turns, mirror = int(rng.integers(4)), rng.random() < 0.5
     arrays = [np.rot90(a, turns, (1, 2)) for a in arrays]
     if mirror:
@@ -145,13 +158,13 @@ class Pool:
         shares = np.array([share for _, share in sources])
         self._shares = shares / shares.sum()
         self._rng = rng
-        self._samples: list[Sample] = []
+        self._samples: list[Kept] = []
         self._at = 0
 
     def renew(self) -> None:
         """Makes one more picture."""
         source = self._sources[int(self._rng.choice(len(self._sources), p=self._shares))]
-        sample = source(self._rng)
+        sample = prepared(source(self._rng))
         if len(self._samples) < POOL:
             self._samples.append(sample)
         else:
@@ -163,6 +176,7 @@ class Pool:
         picked = [self._samples[i] for i in self._rng.integers(0, len(self._samples), BATCH)]
         crops = [crop(sample, self._rng) for sample in picked]
         planes, target, weight = (torch.from_numpy(np.stack(a)) for a in zip(*crops, strict=True))
+        planes = planes.float().to(memory_format=torch.channels_last)
         target = functional.avg_pool2d(target.float() / 255, 2)
         weight = functional.avg_pool2d(weight.float() / 255, 2)
         return planes, (target * 1.5).clamp(max=1), (weight > 0.7).float()
@@ -180,9 +194,11 @@ def train(
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    net = PathNet()
+    net = PathNet().to(memory_format=torch.channels_last)
     if resume is not None:
-        net.load_state_dict(torch.load(resume))
+        state = torch.load(resume)
+        own = net.state_dict()
+        net.load_state_dict({k: v if v.shape == own[k].shape else own[k] for k, v in state.items()})
     best = 2e-3 if resume is None else 1e-3
     optimizer = torch.optim.AdamW(net.parameters(), lr=best, weight_decay=1e-3)
     pool = Pool(sources, rng)
@@ -229,6 +245,7 @@ def save(net: nn.Module, out: Path) -> None:
 def export(net: nn.Module, out: Path) -> None:
     """Writes the network for onnxruntime: one picture at a time, of any size that fits."""
     net.eval()
+    net = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
     example = torch.zeros(1, 6, CROP_PX, CROP_PX)
     with atomic_path(out) as partial:
         torch.onnx.export(
@@ -261,9 +278,9 @@ def main(
 ) -> None:  # fmt: skip
     """Trains the footpath network on painted pictures, generated SCENES and path-free GROUND."""
     sources: list[tuple[Source, float]] = [(lambda rng: painted(rng, CANVAS_PX), 1.0)]
-    sources += [(read_ground(path), 0.4 / len(ground)) for path in ground]
+    sources += [(read_ground(path), GROUND_SHARE / len(ground)) for path in ground]
     if scenes:
-        sources.append((scene_samples(scenes, CANVAS_PX), 0.7))
+        sources.append((scene_samples(scenes, CANVAS_PX), SCENE_SHARE))
     click.echo(
         json.dumps({"scenes": len(scenes), "ground": [str(g) for g in ground], "seed": seed})
     )

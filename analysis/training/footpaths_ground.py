@@ -48,8 +48,11 @@ class Canvas:
         texture: (rows, columns) float32 of the ground's own texture in L*.
         footpath, vehicle, sealed: (rows, columns) float32, 0 to 1: what the network is to find;
             sealed is whatever was built or is water: roads, paved paths, roofs, ponds.
+        plot: float32, 0 to 1: beds that people cultivate.
         ignore: bool, where an answer is neither right nor wrong.
+        like_plot: bool, rows and fields of which nobody can say whether they are one.
         open_ground: bool, where a path may be worn.
+        soil: mean Lab and texture deviation of the earth under what grows, if one was chosen.
     """
 
     lab: Array
@@ -59,8 +62,11 @@ class Canvas:
     footpath: Array = field(init=False)
     vehicle: Array = field(init=False)
     sealed: Array = field(init=False)
+    plot: Array = field(init=False)
     ignore: Array = field(init=False)
+    like_plot: Array = field(init=False)
     open_ground: Array = field(init=False)
+    soil: tuple[Array, float] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         shape = self.lab.shape[:2]
@@ -68,7 +74,9 @@ class Canvas:
         self.footpath = np.zeros(shape, np.float32)
         self.vehicle = np.zeros(shape, np.float32)
         self.sealed = np.zeros(shape, np.float32)
+        self.plot = np.zeros(shape, np.float32)
         self.ignore = np.zeros(shape, bool)
+        self.like_plot = np.zeros(shape, bool)
         self.open_ground = np.ones(shape, bool)
 
     @property
@@ -81,6 +89,7 @@ class Canvas:
         self.footpath *= 1 - alpha
         self.vehicle *= 1 - alpha
         self.sealed *= 1 - alpha
+        self.plot *= 1 - alpha
         self.open_ground &= alpha < 0.5
 
 
@@ -146,17 +155,21 @@ def blend(canvas: Canvas, alpha: Array, mean: Array, grain: Array) -> None:
 def new_ground(rng: np.random.Generator, size_px: int, gsd_m: float) -> Canvas:
     """Open ground of two to four materials in patches, soft or sharp."""
     canvas = Canvas(np.zeros((size_px, size_px, 3), np.float32), gsd_m, rng)
+    canvas.soil = material(rng, SOIL)
     green = rng.random() < 0.72
     kinds = VEGETATION if green else SOIL
     mean, deviation = material(rng, kinds)
     fill(canvas, np.ones((size_px, size_px), np.float32), mean, deviation)
     for _ in range(rng.integers(0, 4)):
-        other = VEGETATION if rng.random() < 0.65 else SOIL
+        other = VEGETATION if rng.random() < 0.5 else SOIL
         mean2, deviation2 = material(rng, other)
+        if other is SOIL and rng.random() < 0.6:  # the same earth shows where people walk
+            mean2, deviation2 = canvas.soil
         if rng.random() < 0.6:  # a variant of the same ground rather than another one
             mean2 = mean + rng.normal(0, 1, 3).astype(np.float32) * np.array([5, 3, 4], np.float32)
         field_ = noise(rng, size_px, rng.uniform(1, 15) / gsd_m)
-        field_ += 0.4 * noise(rng, size_px, rng.uniform(0.4, 2.5) / gsd_m)
+        field_ += rng.uniform(0.2, 0.7) * noise(rng, size_px, rng.uniform(0.4, 2.5) / gsd_m)
+        field_ += rng.uniform(0.0, 0.5) * noise(rng, size_px, rng.uniform(0.1, 0.5) / gsd_m)
         edge = rng.uniform(0.05, 1.0)
         alpha = np.clip((field_ - rng.uniform(0.2, 1.6)) / edge + 0.5, 0, 1)
         fill(canvas, alpha * rng.uniform(0.3, 1.0), mean2, deviation2)
@@ -178,7 +191,8 @@ def distance_m(canvas: Canvas, line: Array) -> Array:
 def wandering_line(canvas: Canvas, kind: str = "walk") -> Array:
     """A centreline across the canvas as (n, 2) x, y pixels.
 
-    `walk`: heading drifts as people walk; `road`: long even curves; `straight`.
+    `walk`: heading drifts as people walk; `legs`: straight from corner to corner, as one crosses a
+    lot; `road`: long even curves; `straight`.
     """
     rng, size = canvas.rng, canvas.size_px
     step_m = 0.5
@@ -188,15 +202,22 @@ def wandering_line(canvas: Canvas, kind: str = "walk") -> Array:
     aim = rng.uniform(0.15, 0.85, 2) * size
     heading = np.arctan2(*(aim - start)[::-1])
     # The heading swings about the way to where one wants to go.
-    swing = {"walk": rng.choice([0.1, 0.25, 0.45, 0.7]), "road": rng.uniform(0.05, 0.5)}.get(
-        kind, 0.0
-    )
+    swing = {
+        "walk": rng.choice([0.1, 0.25, 0.45, 0.7]),
+        "legs": rng.uniform(0.0, 0.12),
+        "road": rng.uniform(0.05, 0.5),
+    }.get(kind, 0.0)
     memory_m = rng.uniform(2, 14) if kind == "walk" else rng.uniform(15, 50)
     keep = np.exp(-step_m / memory_m)
     smooth = swing_ = rng.normal(0, swing)
     points = [start]
     longest = int(rng.uniform(0.4, 2.0) * size * canvas.gsd_m / step_m)
+    leg_m = float(rng.uniform(5, 35))
     for _ in range(longest):
+        leg_m -= step_m
+        if kind == "legs" and leg_m < 0:
+            heading += rng.normal(0, 0.6)
+            leg_m = float(rng.uniform(5, 35))
         swing_ = keep * swing_ + np.sqrt(1 - keep**2) * rng.normal(0, swing)
         smooth = 0.8 * smooth + 0.2 * swing_
         way = heading + smooth
@@ -205,7 +226,7 @@ def wandering_line(canvas: Canvas, kind: str = "walk") -> Array:
         if not (-20 < points[-1][0] < size + 20 and -20 < points[-1][1] < size + 20):
             break
     line = np.array(points)
-    if kind == "walk" and rng.random() < 0.5:  # steps aside around tufts and puddles
+    if kind in ("walk", "legs") and rng.random() < 0.5:  # steps aside around tufts and puddles
         wobble = np.cumsum(rng.normal(0, rng.uniform(0.02, 0.10), (len(line), 2)), axis=0)
         line += (wobble - cv2.blur(wobble, (1, 15))) / canvas.gsd_m
     return line
@@ -321,6 +342,25 @@ def paint_wall(canvas: Canvas, line: Array | None = None) -> None:
     canvas.cover(np.maximum(alpha, 0))
 
 
+def paint_edgings(canvas: Canvas) -> None:
+    """Kerbs, drains, cable trays, lines of paint: thin even lines, often several side by side."""
+    rng = canvas.rng
+    line = wandering_line(canvas, str(rng.choice(["straight", "road"])))
+    reach = line[-1] - line[0]
+    normal = np.array([-reach[1], reach[0]]) / (np.linalg.norm(reach) + 1e-6) / canvas.gsd_m
+    kinds = SEALED if rng.random() < 0.7 else SOIL
+    mean, deviation = material(rng, kinds)
+    at_m, cover = 0.0, np.zeros((canvas.size_px,) * 2, np.float32)
+    for _ in range(int(rng.choice([1, 2, 3, 5, 8], p=[0.35, 0.25, 0.2, 0.1, 0.1]))):
+        far = distance_m(canvas, line + normal * at_m)
+        cover = np.maximum(cover, stripe(far, rng.uniform(0.1, 0.8), rng.uniform(0.05, 0.2)))
+        at_m += rng.uniform(0.8, 6)
+    if rng.random() < 0.3:  # worn away in places
+        cover = cover * np.clip(1 + noise(rng, canvas.size_px, 3 / canvas.gsd_m), 0, 1)
+    fill(canvas, cover * rng.uniform(0.4, 1), mean, deviation)
+    canvas.cover(cover)
+
+
 def paint_rows(canvas: Canvas) -> None:
     """A field of crop rows, mowing stripes, beds or plough marks with a regular period."""
     rng, size = canvas.rng, canvas.size_px
@@ -352,6 +392,38 @@ def paint_rows(canvas: Canvas) -> None:
     canvas.lab[..., 1] += alpha * wave * rng.normal(0, 3)
     canvas.lab[..., 2] += alpha * wave * rng.normal(0, 3)
     canvas.open_ground &= ~inside | (rng.random() < 0.15)
+    canvas.like_plot |= inside
+
+
+def paint_plot(canvas: Canvas) -> None:
+    """A vegetable plot: a rectangle of tilled earth, with rows of plants or none."""
+    rng, size = canvas.rng, canvas.size_px
+    turn = rng.uniform(0, np.pi)
+    half = np.array([rng.uniform(2, 10), np.exp(rng.uniform(np.log(0.8), np.log(4)))])
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32) * np.float32(canvas.gsd_m)
+    first = rng.uniform(0, size * canvas.gsd_m, 2)
+    pitch_m = 2 * half[1] + rng.uniform(0.3, 1.5)
+    earth, deviation = canvas.soil or material(rng, SOIL)
+    crop, crop_deviation = material(rng, VEGETATION)
+    if rng.random() < 0.12:
+        crop = np.array([rng.uniform(70, 95), rng.normal(0, 2), rng.normal(0, 2)], np.float32)
+    for number in range(int(rng.choice([1, 2, 4], p=[0.6, 0.25, 0.15]))):
+        at = first + number * pitch_m * np.array([-np.sin(turn), np.cos(turn)])
+        along = (x - at[0]) * np.cos(turn) + (y - at[1]) * np.sin(turn)
+        across = -(x - at[0]) * np.sin(turn) + (y - at[1]) * np.cos(turn)
+        rough = noise(rng, size, 0.6 / canvas.gsd_m) * rng.uniform(0.02, 0.12)
+        inward = np.minimum(half[0] - np.abs(along), half[1] - np.abs(across)) + rough
+        alpha = np.clip(inward / rng.uniform(0.05, 0.3) + 0.5, 0, 1).astype(np.float32)
+        fill(canvas, alpha * rng.uniform(0.7, 1), earth, deviation)
+        canvas.cover(alpha)
+        if rng.random() < 0.88:
+            way = along if rng.random() < 0.5 else across
+            wave = np.cos(way * 2 * np.pi / rng.uniform(0.35, 1.2) + rng.uniform(0, 6))
+            rows = np.clip(wave * rng.uniform(1, 4) + rng.uniform(-0.5, 1), 0, 1)
+            rows *= np.clip(1 + rng.uniform(0, 0.8) * noise(rng, size, 3 / canvas.gsd_m), 0, 1)
+            planted = rows * np.clip((inward - rng.uniform(0, 0.3)) / 0.1, 0, 1)
+            fill(canvas, (planted * rng.uniform(0.5, 1)).astype(np.float32), crop, crop_deviation)
+        canvas.plot = np.maximum(canvas.plot, alpha)
 
 
 def paint_step(canvas: Canvas, line: Array | None = None) -> None:
@@ -469,5 +541,6 @@ def paint_crowns(canvas: Canvas) -> None:
         hidden = np.zeros((size, size), bool)
         hidden[cut] = alpha > 0.4
         canvas.ignore |= hidden & (canvas.footpath > 0.2)
-        for label in (canvas.footpath, canvas.vehicle, canvas.sealed):
+        canvas.ignore |= hidden & (canvas.plot > 0.5)
+        for label in (canvas.footpath, canvas.vehicle, canvas.sealed, canvas.plot):
             label[cut] *= 1 - alpha

@@ -1,85 +1,141 @@
 """Fits the judge of branches: `python -m analysis.training.footpaths_judge SCENES… --ground G…`.
 
-A logistic regression on what was seen along each branch that the evidence offers, in generated
-scenes (a branch is a path if most of it lies within 1 m of one) and in real pictures that hold no
-path. Lengths are the weights, so that a metre is a metre.
+A logistic regression on what was seen along each branch that the evidence offers, in painted
+pictures and generated scenes (a branch is a path if most of it lies on one). Lengths are the
+weights, so that a metre is a metre. Where the line is drawn is then a matter of false alarms: on
+pictures that hold no path no more is reported than `FALSE_M_PER_HA`, and no less is asked for than
+makes F1 best where there are paths.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
+import cv2
 import numpy as np
 import numpy.typing as npt
+import rasterio
 import shapely
+from rasterio.transform import from_origin
 from scipy.optimize import minimize
 
+from analysis.footpaths.channels import RGB_STEPS
 from analysis.footpaths.config import FootpathConfig
 from analysis.footpaths.find import candidates, ridges
 from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.judge import CUES, Judge
 from analysis.footpaths.network import MODEL, Network
 from analysis.raster import Orthophoto
+from analysis.training.footpaths_paint import Sample, painted
 from corridor import write_json
 from corridor.findings import FindingKind, read_findings
 
 Array = npt.NDArray[Any]
+OnPath = Callable[[Array], Array]
+"""(n, 2) x, y to how far each lies on a path: 1, 0, or NaN where nobody can say."""
 
 NEAR_M = 1.0
 PENALTY = 1e-3
-PATH_SHARE = 0.25
-"""Of the metres offered, how many are taken to be paths: a carriageway offers many that are not,
-and an analysis looks beside it."""
 LEAST_VISIBLE_FRAC = 0.3
+FALSE_M_PER_HA = 20.0
 SIGNS = {
-    "score": (0.5, 5.0),
+    "score": (0.0, 5.0),
     "footpath": (0.0, 5.0),
     "vehicle": (-5.0, 0.0),
     "sealed": (-5.0, 0.0),
     "straight": (-5.0, 0.0),
 }
-"""Least and greatest weight of a cue. On a carriageway the clearest lines are markings,
-which would teach that a clear line is no path; beside it a clear line speaks for one."""
+"""Least and greatest weight of a cue: what speaks for a path nowhere speaks against one."""
+CANVAS_PX = 640
+_WEST, _NORTH = 500_000.0, 3_000_000.0
 
 
-def branch_table(
-    picture: Path, truth: Path | None, network: Network, config: FootpathConfig
-) -> Iterator[tuple[float, float, list[float]]]:
-    """Share that is path, length in metres, and cues of each branch offered in a picture."""
-    ortho = Orthophoto.open(picture)
+class Seen(NamedTuple):
+    """A branch: the share of it that is path, its length, its cues, and its picture's number."""
+
+    share: float
+    length_m: float
+    cues: list[float]
+    picture: int
+
+
+def branches(
+    ortho: Orthophoto, on_path: OnPath, network: Network, config: FootpathConfig, number: int
+) -> Iterator[Seen]:
+    """What the evidence offers in a picture."""
     grid = WorkingGrid.of(ortho, config.gsd_m)
     _, pixels = ridges(grid, shapely.box(*ortho.bounds), config, network)
     judge = Judge(pixels, config, 2 * grid.gsd_m, network=True)
-    near: shapely.Geometry = shapely.Polygon()
-    if truth is not None:
-        lines = [
-            shapely.LineString(ortho.to_xy(shapely.get_coordinates(f.geometry)))
-            for f in read_findings(truth)
-            if f.kind is FindingKind.FOOTPATH
-            and float(f.extra.get("visible_frac") or 1.0) >= LEAST_VISIBLE_FRAC
-        ]
-        near = shapely.union_all([line.buffer(NEAR_M) for line in lines])
     for graph in candidates(pixels, config, 2 * grid.gsd_m):
         for branch in graph.branches:
-            xy = grid.xy(2.0 * branch.pixels[:, 0] + 1, 2.0 * branch.pixels[:, 1] + 1)
+            on = on_path(grid.xy(2.0 * branch.pixels[:, 0] + 1, 2.0 * branch.pixels[:, 1] + 1))
+            if np.isnan(on).mean() > 0.5:
+                continue
             evidence = judge.evidence(branch.pixels)
-            share = float(shapely.contains_xy(near, xy[:, 0], xy[:, 1]).mean())
             length_m = branch.length_px * 2 * grid.gsd_m
-            yield share, length_m, [evidence[cue] for cue in CUES]
+            yield Seen(float(np.nanmean(on)), length_m, [evidence[cue] for cue in CUES], number)
 
 
-def fit(cues: Array, is_path: Array, weight: Array) -> dict[str, float]:
+def scene_paths(folder: Path, ortho: Orthophoto) -> OnPath:
+    """Where the paths of a generated scene are; unknown where they are hidden for the most part."""
+    near: dict[bool, list[shapely.Geometry]] = {True: [], False: []}
+    for finding in read_findings(folder / "truth.gpkg"):
+        if finding.kind is FindingKind.FOOTPATH:
+            line = shapely.LineString(ortho.to_xy(shapely.get_coordinates(finding.geometry)))
+            visible = finding.extra.get("visible_frac")
+            seen = visible is None or float(visible) >= LEAST_VISIBLE_FRAC
+            near[seen].append(line.buffer(NEAR_M))
+    clear, hidden = shapely.union_all(near[True]), shapely.union_all(near[False])
+
+    def on_path(xy: Array) -> Array:
+        inside = shapely.contains_xy(clear, *xy.T).astype(float)
+        return np.where((inside == 0) & shapely.contains_xy(hidden, *xy.T), np.nan, inside)
+
+    return on_path
+
+
+def painted_paths(sample: Sample) -> OnPath:
+    """Where the paths of a painted picture are."""
+    reach = 2 * round(0.4 / sample.gsd_m) + 1
+    target = cv2.dilate(sample.target[0], np.ones((reach, reach), np.uint8)) > 127
+    known = sample.weight[0] > 0
+
+    def on_path(xy: Array) -> Array:
+        limit = np.array(target.shape) - 1
+        row = np.clip(((_NORTH - xy[:, 1]) / sample.gsd_m).astype(int), 0, limit[0])
+        column = np.clip(((xy[:, 0] - _WEST) / sample.gsd_m).astype(int), 0, limit[1])
+        unknown = ~known[row, column] & ~target[row, column]
+        return np.where(unknown, np.nan, target[row, column].astype(float))
+
+    return on_path
+
+
+def written(sample: Sample, path: Path) -> Orthophoto:
+    """A painted picture as a file."""
+    rgb = (sample.rgb // RGB_STEPS).astype(np.uint8).transpose(2, 0, 1)
+    profile = {
+        "driver": "GTiff", "width": rgb.shape[2], "height": rgb.shape[1], "count": 3,
+        "dtype": "uint8", "crs": "EPSG:32648",
+        "transform": from_origin(_WEST, _NORTH, sample.gsd_m, sample.gsd_m),
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(rgb)
+    return Orthophoto.open(path)
+
+
+def fit(cues: Array, is_path: Array, length_m: Array) -> dict[str, float]:
     """Weights of a logistic regression, with a small penalty on standardised cues."""
     mean, spread = cues.mean(axis=0), cues.std(axis=0) + 1e-6
     x = np.column_stack([(cues - mean) / spread, np.ones(len(cues))])
     share = np.where(
         is_path,
-        PATH_SHARE * weight / weight[is_path].sum(),
-        (1 - PATH_SHARE) * weight / weight[~is_path].sum(),
+        0.5 * length_m / length_m[is_path].sum(),
+        0.5 * length_m / length_m[~is_path].sum(),
     )
 
     def loss(w: Array) -> float:
@@ -93,27 +149,75 @@ def fit(cues: Array, is_path: Array, weight: Array) -> dict[str, float]:
     return {"bias": round(float(w[-1] - scaled @ mean), 4), **fitted}
 
 
+def best_cut(total: Array, share: Array, length_m: Array) -> float:
+    """The total from which on F1, in metres, is best."""
+    order = np.argsort(-total)
+    right = np.cumsum((share * length_m)[order])
+    reported = np.cumsum(length_m[order])
+    f1 = 2 * right / (reported + right[-1])
+    return float(total[order][int(np.argmax(f1))])
+
+
+def false_alarm_cut(total: Array, length_m: Array, hectares: float) -> float:
+    """The total from which on no more than `FALSE_M_PER_HA` is reported where there is no path."""
+    order = np.argsort(-total)
+    reported = np.cumsum(length_m[order])
+    over = np.flatnonzero(reported > FALSE_M_PER_HA * hectares)
+    return float(total[order][over[0]]) + 1e-6 if len(over) else -50.0
+
+
 @click.command()
-@click.argument("scenes", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("scenes", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--ground", multiple=True, type=click.Path(path_type=Path))
+@click.option("--painted", "count", default=60, show_default=True, help="Pictures to paint.")
+@click.option("--seed", default=7, show_default=True)
 @click.option("--model", type=click.Path(path_type=Path), default=MODEL, show_default=True)
-def main(scenes: tuple[Path, ...], ground: tuple[Path, ...], model: Path) -> None:
-    """Fits on SCENES and path-free GROUND, writes the weights beside the model."""
+@click.option("--table", type=click.Path(path_type=Path), help="Where to keep the branches (npy).")
+def main(
+    scenes: tuple[Path, ...], ground: tuple[Path, ...], count: int, seed: int, model: Path,
+    table: Path | None,
+) -> None:  # fmt: skip
+    """Fits on painted pictures, SCENES and path-free GROUND; writes weights beside the model."""
     network, config = Network(model), FootpathConfig()
-    rows: list[tuple[float, float, list[float]]] = []
-    for folder in scenes:
-        rows += branch_table(folder / "ortho.tif", folder / "truth.gpkg", network, config)
-        click.echo(f"{folder}: {len(rows)} branches so far")
+    rng = np.random.default_rng(seed)
+    rows: list[Seen] = []
+    free_ha: dict[int, float] = {}
+    number = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(count):
+            number += 1
+            sample = painted(rng, CANVAS_PX)
+            ortho = written(sample, Path(folder) / f"{number}.tif")
+            if not sample.target[0].any():
+                free_ha[number] = (CANVAS_PX * sample.gsd_m) ** 2 / 1e4
+            rows += branches(ortho, painted_paths(sample), network, config, number)
+    click.echo(f"painted: {len(rows)} branches")
+    for scene in scenes:
+        number += 1
+        ortho = Orthophoto.open(scene / "ortho.tif")
+        rows += branches(ortho, scene_paths(scene, ortho), network, config, number)
+        click.echo(f"{scene}: {len(rows)} branches so far")
     for picture in ground:
-        rows += branch_table(picture, None, network, config)
+        number += 1
+        ortho = Orthophoto.open(picture)
+        free_ha[number] = float(ortho.read(None, 1.0).valid.sum()) / 1e4
+        nothing = lambda xy: np.zeros(len(xy))  # noqa: E731
+        rows += branches(ortho, nothing, network, config, number)
         click.echo(f"{picture}: {len(rows)} branches so far")
-    share = np.array([row[0] for row in rows])
-    length = np.array([row[1] for row in rows])
-    cues = np.array([row[2] for row in rows])
-    clear = (share > 0.7) | (share < 0.3)
+    share, length = np.array([r.share for r in rows]), np.array([r.length_m for r in rows])
+    cues, pictures = np.array([r.cues for r in rows]), np.array([r.picture for r in rows])
+    if table is not None:
+        np.save(table, np.column_stack([share, length, cues, pictures]))
+    seen = cues[:, 0] > -7
+    clear = seen & ((share > 0.7) | (share < 0.3))
     weights = fit(cues[clear], share[clear] > 0.5, length[clear])
-    total = cues @ np.array([weights[cue] for cue in CUES]) + weights["bias"]
-    probability = 1 / (1 + np.exp(-total))
+    total = cues @ np.array([weights[cue] for cue in CUES])
+    free = seen & np.isin(pictures, list(free_ha))
+    by_f1 = best_cut(total[seen & ~free], share[seen & ~free], length[seen & ~free])
+    by_alarms = false_alarm_cut(total[free], length[free], sum(free_ha.values()))
+    weights["bias"] = round(-max(by_f1, by_alarms), 4)
+    click.echo(f"cut by F1 {by_f1:.2f}, by false alarms {by_alarms:.2f}")
+    probability = 1 / (1 + np.exp(-total - weights["bias"]))
     reliability = []
     for low in np.arange(0, 1, 0.1):
         here = (probability >= low) & (probability < low + 0.1)

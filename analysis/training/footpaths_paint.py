@@ -21,6 +21,7 @@ BEFORE = (
     (ground.paint_step, 0.15),
     (ground.paint_growth, 0.20),
     (ground.paint_water, 0.10),
+    (ground.paint_plot, 0.30),
 )
 AFTER = (
     (ground.paint_road, 0.30),
@@ -30,6 +31,7 @@ AFTER = (
     (ground.paint_water, 0.08),
     (ground.paint_wall, 0.30),
     (ground.paint_wall, 0.15),
+    (ground.paint_edgings, 0.30),
     (ground.paint_roof, 0.25),
     (ground.paint_roof, 0.15),
     (ground.paint_roof, 0.10),
@@ -44,7 +46,7 @@ class Sample:
 
     Attributes:
         rgb: (rows, columns, 3) uint16 as of `analysis.footpaths.channels`.
-        target: (3, rows, columns) uint8 0 to 255: footpath, vehicle track, sealed.
+        target: (4, rows, columns) uint8 0 to 255: footpath, vehicle track, sealed, plot.
         weight: the same shape, uint8: 0 where nothing is to be learned.
     """
 
@@ -58,9 +60,9 @@ def paint_footpath(canvas: Canvas, line: Array | None = None) -> None:
     """A worn or mown path: as wide as people make it, fading, smoother than its ground."""
     rng, size = canvas.rng, canvas.size_px
     if line is None:
-        line = ground.wandering_line(canvas, "walk")
+        line = ground.wandering_line(canvas, "walk" if rng.random() < 0.65 else "legs")
     far = ground.distance_m(canvas, line)
-    width = float(np.exp(rng.uniform(np.log(0.25), np.log(2.4))))
+    width = float(np.exp(rng.uniform(np.log(0.25), np.log(3.0))))
     width_here = width * np.exp(rng.uniform(0, 0.3) * ground.noise(rng, size, 4 / canvas.gsd_m))
     soft = width * rng.uniform(0.15, 0.8) + 0.05
     alpha = ground.stripe(far, width_here, soft)
@@ -78,17 +80,20 @@ def paint_footpath(canvas: Canvas, line: Array | None = None) -> None:
     look = rng.random()
     if look < 0.45:  # bare soil shows
         mean, deviation = ground.material(rng, ground.SOIL)
+        if canvas.soil is not None and rng.random() < 0.6:
+            mean, deviation = canvas.soil
         mean = own + (mean - own) * rng.uniform(0.25, 1.0)
-    elif look < 0.85:  # trampled: lighter (rarely darker), yellower or redder, smoother
+    elif look < 0.78:  # trampled: lighter (rarely darker), yellower or redder, smoother
         sign = 1 if rng.random() < 0.75 else -1
         mean = own + np.array(
             [sign * rng.uniform(1.5, 12), rng.uniform(-1, 6), rng.normal(0, 4)], np.float32
         )
         deviation = sd * rng.uniform(0.3, 0.9)
-    else:  # mown or trodden into the grass: hardly another colour, another texture
+    else:  # mown or trodden into the grass: nearly its colour, another texture
         mean = own + rng.normal(0, 1, 3).astype(np.float32) * np.array([3, 2, 3], np.float32)
+        mean[0] += rng.uniform(0, 6)
         deviation = sd * rng.uniform(0.2, 0.6)
-    least = max(3.0, rng.uniform(0.8, 1.4) * sd) / np.sqrt(np.clip(width / 0.8, 0.4, 1.5))
+    least = max(3.0, rng.uniform(0.9, 1.6) * sd) / np.sqrt(np.clip(width / 0.8, 0.4, 1.5))
     contrast = float(np.linalg.norm((mean - own) * np.array([1, 1.2, 0.9])))
     if contrast < least:  # nothing that could be seen is no lesson
         mean = own + (mean - own) * (least / max(contrast, 0.3))
@@ -182,15 +187,16 @@ def _paths(canvas: Canvas) -> None:
         paint_wheel_tracks(canvas)
 
 
-def seen_by_camera(canvas: Canvas, known: tuple[bool, bool, bool]) -> Sample:
+def seen_by_camera(canvas: Canvas, known: tuple[bool, bool, bool, bool]) -> Sample:
     """The picture a camera makes of a canvas, and which of its classes are `known` there."""
     rng = canvas.rng
     lab = canvas.lab.astype(np.float32)
     lab[..., 0] = lab[..., 0].clip(2, 99)
     rgb = np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0, 1)
     rgb = _resolution(_light(rgb, rng), rng, canvas.gsd_m)
-    target = np.stack([canvas.footpath, canvas.vehicle, canvas.sealed])
+    target = np.stack([canvas.footpath, canvas.vehicle, canvas.sealed, canvas.plot])
     weight = np.stack([np.where(canvas.ignore, 0, 255) * int(k) for k in known])
+    weight[3] = np.where(canvas.like_plot & (canvas.plot < 0.5), 0, weight[3])
     return Sample(
         np.round(rgb * 255 * RGB_STEPS).astype(np.uint16),
         np.round(target.clip(0, 1) * 255).astype(np.uint8),
@@ -209,7 +215,7 @@ def painted(rng: np.random.Generator, size_px: int) -> Sample:
     for paint, chance in AFTER:
         if rng.random() < chance:
             paint(canvas)
-    return seen_by_camera(canvas, (True, True, True))
+    return seen_by_camera(canvas, (True, True, True, True))
 
 
 def painted_on(
@@ -249,5 +255,7 @@ def painted_on(
     canvas.open_ground = rough < np.percentile(rough, rng.uniform(50, 95))
     _paths(canvas)
     if rng.random() < 0.3:
+        ground.paint_plot(canvas)
+    if rng.random() < 0.3:
         ground.paint_crowns(canvas)
-    return seen_by_camera(canvas, (True, False, False))
+    return seen_by_camera(canvas, (True, False, False, True))

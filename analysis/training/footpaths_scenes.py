@@ -22,6 +22,10 @@ from corridor.findings import FindingKind, read_findings
 Array = npt.NDArray[Any]
 
 READ_GSD_M = 0.06
+INSIDE_M = 25.0
+"""How far on the road's side of a fence it is known what is a plot and what is none."""
+LOOK_AGAIN = 0.01
+"""How often it is looked whether scenes were added."""
 LEAST_VISIBLE_FRAC = 0.3
 """A path that is hidden for most of its length teaches nothing where it is hidden."""
 
@@ -31,6 +35,8 @@ class _Scene:
     rgb: Array
     footpath: Array
     ignore: Array
+    plot: Array
+    not_inside: Array
     on_path: Array
     gsd_m: float
 
@@ -51,12 +57,29 @@ def _read(folder: Path) -> _Scene:
         if isinstance(visible, float) and visible < LEAST_VISIBLE_FRAC:
             ignore |= core > 0
         footpath |= core
+    shapes = [
+        shapely.transform(f.geometry, ortho.to_xy)
+        for f in read_findings(folder / "truth.gpkg")
+        if f.kind is FindingKind.PLOT
+    ]
+    plot = _drawn(shapely.union_all(shapes), patch) if shapes else np.zeros_like(footpath)
+    fences = geopandas.read_file(folder / "truth.gpkg", layer="fence_line").to_crs(
+        ortho.crs.to_wkt()
+    )
+    inward = [
+        shapely.buffer(line, -INSIDE_M if side == "left" else INSIDE_M, single_sided=True)
+        for line, side in zip(fences.geometry, fences["side"], strict=True)
+    ]
+    # Beyond the fence lie fields that are no plots, and look like them.
+    inside = _drawn(shapely.union_all([*inward, *shapely.buffer(shapes, 3.0)]), patch)
     crowns = geopandas.read_file(folder / "truth.gpkg", layer="crowns").to_crs(ortho.crs.to_wkt())
     if len(crowns):
         hidden = _drawn(shapely.union_all(crowns.geometry.to_numpy()), patch)
-        ignore |= (hidden > 0) & (footpath > 0)
+        ignore |= (hidden > 0) & ((footpath > 0) | (plot > 0))
     places = np.argwhere((footpath > 0) & ~ignore)
-    return _Scene(patch.rgb, footpath, ignore, places, float(patch.affine.a))
+    if len(on_plot := np.argwhere((plot > 0) & ~ignore)):
+        places = np.concatenate([places, on_plot[:: max(1, 3 * len(on_plot) // (len(places) + 1))]])
+    return _Scene(patch.rgb, footpath, ignore, plot, inside == 0, places, float(patch.affine.a))
 
 
 def _drawn(shape: shapely.Geometry, patch: Any) -> Array:
@@ -71,13 +94,25 @@ def scene_samples(folders: Sequence[Path], size_px: int) -> Callable[[np.random.
     Footpaths are learned from them; what else there is built is no footpath, and more is not told.
 
     Args:
-        folders: each with ortho.tif and truth.gpkg.
+        folders: each with ortho.tif, truth.gpkg and scene.json, or with such folders in it, where
+            new ones may turn up while they are read.
         size_px: of the pictures.
     """
-    scenes = [_read(folder) for folder in folders]
+    scenes: dict[Path, _Scene] = {}
+
+    def look() -> None:
+        """Reads what is new."""
+        for folder in folders:
+            for done in sorted([*folder.glob("scene.json"), *folder.glob("*/scene.json")]):
+                if done.parent not in scenes:
+                    scenes[done.parent] = _read(done.parent)
+
+    look()
 
     def source(rng: np.random.Generator) -> Sample:
-        scene = scenes[int(rng.integers(len(scenes)))]
+        if rng.random() < LOOK_AGAIN:
+            look()
+        scene = list(scenes.values())[int(rng.integers(len(scenes)))]
         gsd_m = float(rng.uniform(0.075, 0.15))
         rows, columns = scene.footpath.shape
         centre = rng.uniform(0, 1, 2) * (rows, columns)
@@ -101,6 +136,9 @@ def scene_samples(folders: Sequence[Path], size_px: int) -> Callable[[np.random.
         )
         outside = cut((~scene.ignore).astype(np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
         canvas.ignore |= outside == 0
-        return seen_by_camera(canvas, (True, False, False))
+        canvas.plot = cut(scene.plot, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT).astype(np.float32)
+        known = cut((~scene.not_inside).astype(np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+        canvas.like_plot |= known == 0
+        return seen_by_camera(canvas, (True, False, False, True))
 
     return source
