@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from corridor import InputError, LonLat, atomic_path, format_station, sha256_of, write_json
 from missions.briefing import write_briefing
@@ -101,12 +102,7 @@ def _sortie(plan: SurveyPlan, number: int, made: PlannedSortie) -> Sortie:
             *(rally.ways for rally in made.rally),
         ]
     )
-    keep_outs = [zone for zone in plan.airspace.zones if zone.area.intersects(
-        area.buffer(survey.safety.fence_margin_m))]  # fmt: skip
-    room = MOST_VERTICES - sum(len(zone.area.exterior.coords) for zone in keep_outs)
-    exclusions = [_fence_of(plan, np.array(zone.area.exterior.coords)[:-1], False)
-                  for zone in keep_outs] if room >= 8 else []  # fmt: skip
-    ring = fence_polygon(area, survey.safety.fence_margin_m, room if exclusions else MOST_VERTICES)
+    ring, exclusions, fence_notes = _fences(plan, area)
     geofence = Geofence((_fence_of(plan, ring, True), *exclusions))
     home_altitude = mission.home_altitude_m
     oblique = any(run.mode == "oblique" for run in made.runs)
@@ -124,9 +120,39 @@ def _sortie(plan: SurveyPlan, number: int, made: PlannedSortie) -> Sortie:
     details = _details(plan, sortie_id, made)
     sortie = Sortie(sortie_id, mission, geofence, rally, parameters, details)
     waylines, reason = _waylines(plan, sortie)
+    details["geofence_notes"] = fence_notes
     details["kmz"] = {"files": list(waylines), "note": reason}
     return sortie
 
+
+def _fences(
+    plan: SurveyPlan, area: BaseGeometry
+) -> tuple[np.ndarray, list[FencePolygon], list[str]]:
+    """The inclusion ring around a flight and its returns, keep-outs as exclusions, what is not.
+
+    A fence polygon of ArduPilot has no heights: a keep-out that is flown over (or under) would end
+    the flight above it, so it is left out.
+    """
+    margin_m = plan.survey.safety.fence_margin_m
+    near = [zone for zone in plan.airspace.zones if zone.area.intersects(area.buffer(margin_m))]
+    free = [zone for zone in near if not zone.area.intersects(area)]
+    notes = [
+        f"keep-out {zone.name} is crossed above or below, so it is no exclusion polygon"
+        for zone in near
+        if zone not in free
+    ]
+    room = MOST_VERTICES - sum(len(zone.area.exterior.coords) for zone in free)
+    if room < _FEWEST_VERTICES:
+        notes.append(
+            f"{len(free)} keep-outs do not fit the autopilot's {MOST_VERTICES} fence vertices: "
+            "none is in the geofence"
+        )
+        free, room = [], MOST_VERTICES
+    exclusions = [_fence_of(plan, np.array(z.area.exterior.coords)[:-1], False) for z in free]
+    return fence_polygon(area, margin_m, room), exclusions, notes
+
+
+_FEWEST_VERTICES = 8
 
 _DJI_DRONES = {"matrice-300": (60, 0), "mavic-3e": (77, 0)}
 _DJI_PAYLOADS = {

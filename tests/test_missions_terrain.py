@@ -193,3 +193,23 @@ def test_fence_hidden_behind_a_bank_is_not_called_covered(tmp_path: Path) -> Non
     assert 150.0 < hidden < 260.0
     assert states_m(site, "oblique")["covered"] > 300.0
     assert blocking(site) == []
+
+
+def test_a_low_keep_out_is_flown_over_and_no_exclusion_polygon(tmp_path: Path) -> None:
+    corners = [(-50.0, -40.0), (50.0, -40.0), (50.0, 40.0), (-50.0, 40.0)]
+    away = [(200.0, 60.0), (260.0, 60.0), (260.0, 90.0), (200.0, 90.0)]
+    survey: dict[str, Any] = {
+        "keep_out": [
+            {"name": "roofs", "polygon": [lonlat(*c) for c in corners], "ceiling_m": 25.0},
+            {"name": "school", "polygon": [lonlat(*c) for c in away]},
+        ],
+        "safety": {"fence_margin_m": 60.0},
+    }
+    site = plan_site(tmp_path, flat, [("G1", "left", [(-300.0, 0.0), (300.0, 0.0)])], survey)
+    assert states_m(site)["covered"] == pytest.approx(600.0, abs=1.0)
+    assert blocking(site) == []
+    fences = site.files.sorties[0].geofence.polygons
+    assert [fence.inclusion for fence in fences] == [True, False]
+    assert site.files.sorties[0].details["geofence_notes"] == [
+        "keep-out roofs is crossed above or below, so it is no exclusion polygon"
+    ]

@@ -202,6 +202,19 @@ def fence(context: SortieContext) -> Iterator[CheckFinding]:
                 yield CheckFinding(
                     Level.BLOCKING, "fence", "the flight enters an exclusion polygon", name
                 )
+    holes = [shapely.Polygon(frame.to_xy(p.lonlat)) for p in sortie.geofence.polygons
+             if not p.inclusion]  # fmt: skip
+    for number, zone in enumerate(context.plan.survey.keep_out, start=1):
+        no_go = shapely.Polygon(frame.to_xy(np.array(zone.polygon)))
+        if no_go.intersects(area) and not any(
+            hole.intersection(no_go).area > 0.98 * no_go.area for hole in holes
+        ):
+            yield CheckFinding(
+                Level.NOTE, "fence-keep-out",
+                f"keep-out {zone.name or number} lies within the geofence and is none of its "
+                "exclusion polygons",
+                name,
+            )  # fmt: skip
     ends = frame.to_xy(context.points[:, :2])
     ways = shapely.linestrings(np.stack([ends, np.broadcast_to(home, ends.shape)], axis=1))
     if not np.asarray(shapely.covers(area, ways)).all():
