@@ -37,6 +37,11 @@ _END_M = 1.5
 _TALL_M = 1.0
 _LEAST_BROKEN = 0.45
 """Mean probability of being broken below which a stretch is doubtful; from scenes 901 to 906."""
+_MAY_BE_BROKEN = 0.25
+_AROUND_CHANCE = 4
+_LEAST_DOUBT = 3
+"""An intact stretch of at least so many cells is doubtful where the mean probability of being
+broken, over so many cells, is at least this."""
 _SURE_SLOPE, _SURE_MIDDLE = 8.0, 0.4
 """From that mean to how often such a breach is one; from the same scenes."""
 
@@ -318,7 +323,10 @@ def _doubtful(
     apart: FloatArray,
     imaged: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.bool_]:
-    """Cells of stretches that may be broken or not, and of breaches cut by the picture's edge."""
+    """Cells of stretches that may be broken or not, and of breaches cut by the picture's edge.
+
+    An intact stretch in which something speaks for a breach, though not enough, is no intact one.
+    """
     out = np.zeros(len(sequence), dtype=np.bool_)
     ends = round(_END_M / CELL_LENGTH_M)
     near_end = ndimage.binary_dilation(np.concatenate([[True], ~imaged, [True]]), iterations=ends)[
@@ -332,6 +340,12 @@ def _doubtful(
         cut = near_end[cells].any() and cells.stop - cells.start < 4 * ends
         lost = apart[cells].mean() < _LINE_FOR_BREACH
         if chance[cells].mean() < _LEAST_BROKEN or lost or cut:
+            out[cells] |= labels[cells] == number
+    uncertain = (sequence == INTACT) & (_running_mean(chance, _AROUND_CHANCE) >= _MAY_BE_BROKEN)
+    labels, count = ndimage.label(uncertain)
+    for number, part in enumerate(ndimage.find_objects(labels, count), 1):
+        cells = part[0]
+        if cells.stop - cells.start >= _LEAST_DOUBT:
             out[cells] |= labels[cells] == number
     return out
 
