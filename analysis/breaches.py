@@ -18,6 +18,7 @@ _PLACE_REACH_M = 50.0
 _PLOT_REACH_M = 15.0
 # A hand gets through 0.2 m; a child, a dog or a crouching adult 0.4 m; people walk through 1 m.
 _SQUEEZE_M, _WALK_M = 0.4, 1.0
+_NOT_TOLD = ("doubtful: may be broken", "the fence is not told from its surroundings")
 _DOUBTFUL = 0.3
 _SURE = 0.5
 
@@ -111,5 +112,6 @@ def next_step(piece: FencePiece) -> str:
     if piece.state is FenceState.OBSCURED:
         return "clear_growth" if piece.reason == OVERGROWN else "look_again_obliquely"
     if piece.state is FenceState.UNSEEN:
-        return "fly_again"
+        # Another flight of the same kind shows no more of what was imaged and cannot be told.
+        return "look_again_obliquely" if piece.reason in _NOT_TOLD else "fly_again"
     return ""

@@ -1,17 +1,13 @@
-"""One part of a boundary assessed: where its fence runs, how it stands, where it is broken."""
+"""What is known of one part of a boundary: where its fence runs, how it stands, what is broken."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-import rasterio
 import shapely
 
-from analysis.fence.assess import Answer, answer, assess
-from analysis.heights import SurfaceModel
-from analysis.raster import CACHE_BYTES, Orthophoto
+from analysis.raster import Orthophoto
 from analysis.results import FenceLine, piece_line
 from corridor import Boundary, Track
 from corridor.findings import BreachType, FencePiece, FenceState
@@ -79,50 +75,6 @@ def laid_over(stretches: Sequence[Stretch], into: Stretch) -> tuple[Stretch, ...
         if into.end_m < each.end_m:
             laid.append(replace(each, start_m=into.end_m))
     return tuple(laid)
-
-
-def answer_piece(orthos: tuple[Path, ...], boundary: Boundary, part: int, number: int) -> Answer:
-    """Opens the picture and looks at one piece of a part; for another process."""
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
-        ortho = Orthophoto.open(orthos)
-        return answer(ortho, ortho.track(boundary, part), boundary.offset_tolerance_m, number)
-
-
-def assess_part(
-    ortho: Orthophoto,
-    index: int,
-    boundary: Boundary,
-    part: int,
-    dsm: SurfaceModel | None,
-    answers: Sequence[Answer],
-) -> FenceResult:
-    """States one part from the answers of all its pieces.
-
-    Args:
-        ortho: the picture.
-        index: of the boundary, for the result.
-        boundary: whose fence it is.
-        part: which of its polylines.
-        dsm: a surface model, if there is one.
-        answers: of its pieces, in order.
-    """
-    track = ortho.track(boundary, part)
-    found = assess(ortho, track, boundary.offset_tolerance_m, dsm, answers=answers)
-    return FenceResult(
-        boundary=index,
-        part=part,
-        chainage_m=found.chainage_m,
-        xy=found.xy,
-        offset_m=found.offset_m,
-        stretches=tuple(
-            Stretch(span.start_m, span.end_m, span.state, span.confidence, span.reason)
-            for span in found.spans
-        ),
-        breaches=tuple(
-            Breach(each.start_m, each.end_m, each.breach_type, each.confidence, each.evidence)
-            for each in found.broken
-        ),
-    )
 
 
 def fence_line(ortho: Orthophoto, boundaries: Sequence[Boundary], fence: FenceResult) -> FenceLine:

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 
 from analysis.codec import decode, encode
-from corridor import Progress, silent, write_text
+from corridor import InputError, Progress, silent, write_text
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,33 @@ class Crew:
                 yield running.pop(future), future.result()
 
 
+class Kept(Mapping[str, Any]):
+    """The results of finished pieces by name, each read from its file when it is asked for.
+
+    So that no more than what is worked on is held in memory; it can be handed to another process.
+    """
+
+    def __init__(self, folder: Path, key: str, types: Sequence[type], names: Iterable[str]) -> None:
+        self._folder, self._key, self._types = folder, key, tuple(types)
+        self._names = dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names:
+            raise KeyError(name)
+        text = _kept_text(self._folder / f"{name}.json", self._key)
+        if text is None:
+            raise InputError(
+                self._folder / f"{name}.json", "was changed during the run", "one run in a folder"
+            )
+        return decode(json.loads(text), self._types)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 def run_pieces(
     pieces: Sequence[Piece],
     kept: Path,
@@ -102,11 +129,11 @@ def run_pieces(
     types: Sequence[type],
     crew: Crew | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Kept:
     """Does what is not done yet, and returns every piece's result by name.
 
-    A finished piece is kept in `kept` with the checksum of its result; one that is damaged, or was
-    made from other inputs, is done again.
+    A finished piece is kept in `kept` below a line with the checksum of its result; one that is
+    damaged, or was made from other inputs, is done again.
 
     Args:
         pieces: what there is to do.
@@ -116,14 +143,7 @@ def run_pieces(
         crew: who does it; this process if nobody is named.
         progress: told in units of the pieces' weights.
     """
-    results: dict[str, Any] = {}
-    todo = []
-    for piece in pieces:
-        text = _kept_text(kept / f"{piece.name}.json", key)
-        if text is None:
-            todo.append(piece)
-        else:
-            results[piece.name] = decode(json.loads(text), types)
+    todo = [piece for piece in pieces if _kept_text(kept / f"{piece.name}.json", key) is None]
     total = sum(piece.weight for piece in pieces)
     done = total - sum(piece.weight for piece in todo)
     progress(done, total)
@@ -131,12 +151,11 @@ def run_pieces(
     calls = [(piece.work, piece.arguments) for piece in todo]
     for number, text in (crew or Crew()).do(_result_text, calls):
         piece = todo[number]
-        record = {"key": key, "sha256": _digest(text), "result": text}
-        write_text(kept / f"{piece.name}.json", json.dumps(record))
-        results[piece.name] = decode(json.loads(text), types)
+        head = json.dumps({"key": key, "sha256": _digest(text)})
+        write_text(kept / f"{piece.name}.json", f"{head}\n{text}")
         done += piece.weight
         progress(done, total, piece.name)
-    return results
+    return Kept(kept, key, types, (piece.name for piece in pieces))
 
 
 def _result_text(work: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
@@ -177,10 +196,10 @@ def _digest(text: str) -> str:
 def _kept_text(path: Path, key: str) -> str | None:
     """The kept result as JSON text, if it is whole and of the same inputs."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        text = record["result"]
+        head, _, text = path.read_text(encoding="utf-8").partition("\n")
+        record = json.loads(head)
         if record["key"] == key and record["sha256"] == _digest(text):
-            return str(text)
+            return text
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return None

@@ -39,7 +39,7 @@ from analysis.raster_source import (
 from corridor import Boundary, InputError, Track
 from corridor.values import FloatArray
 
-CACHE_BYTES = 96 * 2**20
+CACHE_BYTES = 64 * 2**20
 """GDAL's cache of blocks, in each process; its own default is a share of the machine's memory.
 rasterio hands a number on as bytes, while GDAL itself reads a small one as megabytes."""
 _SOURCE_CHUNK_PX = 12_000_000

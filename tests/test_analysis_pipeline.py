@@ -224,7 +224,7 @@ def long_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_ortho(folder / "ortho.tif", 820.0), lines
 
 
-@pytest.mark.parametrize("kill_at", [".work/fence-0000-00001.json", "findings.gpkg"])
+@pytest.mark.parametrize("kill_at", [".work/fence-0000-0000-00001.json", "findings.gpkg"])
 def test_a_run_that_is_killed_goes_on_and_comes_out_the_same(
     long_site: tuple[Path, Path], whole_run: Path, tmp_path: Path, kill_at: str
 ) -> None:

@@ -12,6 +12,16 @@ const WEIGHT = { intact: 3, breach: 7, obscured: 5, unseen: 4, no_fence: 2 };
 // Words
 let language = localStorageGet("fencewalk-language") || ((navigator.language || "").startsWith("zh") ? "zh" : "en");
 const t = (key) => D.words[language][key] ?? D.words.en[key] ?? key;
+const have = (key) => Object.hasOwn(D.words[language], key);
+const SAID = {};
+for (const [name, words] of Object.entries(D.words)) SAID[name] = words.said.map(([pattern, into]) => [new RegExp(pattern, "u"), into]);
+// What the analysis says in its own words is English; names and lists of names are words of the page.
+function say(sentence) {
+  if (!sentence) return "";
+  for (const [pattern, into] of SAID[language]) if (pattern.test(sentence)) return sentence.replace(pattern, into);
+  return sentence.split(", ").map((part) => (have(part) ? t(part) : part)).join(language === "zh" ? "、" : ", ");
+}
+const cueName = (name) => (have(`cue_${name}`) ? t(`cue_${name}`) : t(name)).replaceAll("_", " ");
 function localStorageGet(key) { try { return localStorage.getItem(key); } catch { return null; } }
 function localStorageSet(key, value) { try { localStorage.setItem(key, value); } catch { /* a file opened without storage */ } }
 const number = (value, digits) => value.toLocaleString(language === "zh" ? "zh-CN" : "en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -78,7 +88,7 @@ for (const piece of D.pieces) {
   pieceLayers.push({ piece, layers: [under, over] });
 }
 function pieceText(piece) {
-  const reason = piece.reason ? `, ${piece.reason}` : "";
+  const reason = piece.reason ? `${language === "zh" ? "，" : ", "}${say(piece.reason)}` : "";
   return text(`${t(piece.state)} ${station(piece.a, 1)} – ${station(piece.b, 1)} (${metres(piece.b - piece.a)})${reason} · ${percent(piece.conf)}`);
 }
 function text(value) { const span = document.createElement("span"); span.textContent = value; return span; }
@@ -129,9 +139,9 @@ function applyMapKey() {
 }
 
 // The filter
-const filter = { kind: new Set(), state: new Set(), side: new Set(), status: new Set(), severity: 1, certain: 0, from: null, to: null };
+const filter = { kind: new Set(), type: new Set(), state: new Set(), side: new Set(), status: new Set(), severity: 1, certain: 0, from: null, to: null };
 function passes(finding) {
-  return (shownOnMap.others || !isOther(finding)) && (!filter.kind.size || filter.kind.has(finding.kind)) && (!filter.side.size || filter.side.has(finding.side)) &&
+  return (shownOnMap.others || !isOther(finding)) && (!filter.kind.size || filter.kind.has(finding.kind)) && (!filter.type.size || filter.type.has(finding.type)) && (!filter.side.size || filter.side.has(finding.side)) &&
     (!filter.status.size || filter.status.has(finding.status)) && finding.sev >= filter.severity && finding.conf >= filter.certain &&
     (!filter.state.size || filter.state.has(finding.state)) && inRange(finding.a, finding.b);
 }
@@ -152,6 +162,8 @@ function drawFilters() {
   const body = $("filter-body"); body.replaceChildren();
   const have = (name, order) => order.filter((value) => D.findings.some((finding) => finding[name] === value));
   body.append(chips("f_kind", have("kind", KINDS), filter.kind));
+  const types = have("type", ["gap", "collapsed", "hole"]);
+  if (types.length > 1) body.append(chips("f_type", types, filter.type));
   if (D.pieces.length) body.append(chips("f_state", STATES.filter((s) => D.pieces.some((p) => p.state === s)), filter.state));
   if (have("side", ["left", "right"]).length > 1 || D.lines.length > 1) body.append(chips("f_side", ["left", "right"], filter.side));
   const statuses = have("status", ["new", "changed", "persisting", "unconfirmed"]);
@@ -171,7 +183,7 @@ function drawFilters() {
   if (D.lines.length) body.append(range);
 }
 function clearFilter() {
-  for (const name of ["kind", "state", "side", "status"]) filter[name].clear();
+  for (const name of ["kind", "type", "state", "side", "status"]) filter[name].clear();
   Object.assign(filter, { severity: 1, certain: 0, from: null, to: null });
   drawFilters(); refresh();
 }
@@ -206,7 +218,7 @@ function details(finding) {
     ["since", finding.status ? t(finding.status) : ""]];
   for (const [name, value] of Object.entries(finding.extra)) {
     if (value === null || value === "") continue;
-    rows.push([name.replace(/_(m2|frac|m)$/, ""), typeof value === "boolean" ? t(value ? "yes" : "no") : typeof value === "number" ? (name.endsWith("_frac") ? percent(value) : number(value, Number.isInteger(value) ? 0 : 2) + (name.endsWith("_m2") ? " m²" : name.endsWith("_m") ? " m" : "")) : t(value)]);
+    rows.push([name.replace(/_(m2|frac|deg|m)$/, ""), typeof value === "boolean" ? t(value ? "yes" : "no") : typeof value === "number" ? (name.endsWith("_frac") ? percent(value) : number(value, Number.isInteger(value) ? 0 : 2) + (name.endsWith("_m2") ? " m²" : name.endsWith("_deg") ? "°" : name.endsWith("_m") ? " m" : "")) : say(value)]);
   }
   const list = el("dl");
   for (const [name, value] of rows) if (value) list.append(el("dt", {}, t(name)), el("dd", {}, value));
@@ -216,7 +228,7 @@ function details(finding) {
   const cues = Object.entries(finding.evidence);
   const most = Math.max(1, ...cues.map(([, value]) => Math.abs(value)));
   const bars = el("div", { class: "cues" });
-  for (const [name, value] of cues) bars.append(el("span", {}, t(name).replaceAll("_", " ")), el("div", {}, el("i", { style: { width: `${100 * Math.abs(value) / most}%` } })), el("span", {}, number(value, 2)));
+  for (const [name, value] of cues) bars.append(el("span", {}, cueName(name)), el("div", {}, el("i", { style: { width: `${100 * Math.abs(value) / most}%` } })), el("span", {}, number(value, 2)));
   return el("div", { class: "more" }, finding.chip ? el("img", { src: finding.chip, alt: `${titleOf(finding)} ${finding.station}` }) : null,
     finding.next ? el("div", { class: "next" }, el("b", {}, `${t("next")}: `), t(finding.next)) : null, list, cues.length ? el("div", { class: "where" }, t("evidence")) : null, bars);
 }
@@ -353,19 +365,19 @@ function drawSummary() {
   const node = $("summary"); node.replaceChildren();
   if (!D.totals.length) { node.append(t("no_boundary")); return; }
   node.append(el("h2", {}, t("per_km")), stateTable(D.per_km.map((row) => ({ ...row, name: `${row.route} ${t(row.side)} ${station(row.a)}`, go: () => goTo(row.line, row.a) })), "kilometre"));
-  if (D.per_district.length) node.append(el("h2", {}, t("per_district")), stateTable(D.per_district, "district"));
+  if (D.per_district.length) node.append(el("h2", {}, t("per_district")), stateTable(D.per_district.map((row) => ({ ...row, name: row.name || t("no_district") })), "district"));
   const rows = D.pieces.filter((piece) => piece.state === "obscured" || piece.state === "unseen" || piece.state === "no_fence");
-  if (rows.length) node.append(el("h2", {}, t("stretches")), el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, t("station")), el("th", {}, t("length")), el("th", {}, t("f_state")), el("th", {}, t("reason")))),
+  if (rows.length) node.append(el("h2", {}, t("stretches")), el("table", { class: "words" }, el("thead", {}, el("tr", {}, el("th", {}, t("station")), el("th", {}, t("length")), el("th", {}, t("f_state")), el("th", {}, t("reason")), el("th", {}, t("next")))),
     el("tbody", {}, ...rows.map((piece) => el("tr", { "data-go": "", tabIndex: 0, onclick: () => goTo(piece.line, (piece.a + piece.b) / 2), onkeydown: (event) => { if (event.key === "Enter") goTo(piece.line, (piece.a + piece.b) / 2); } },
-      el("td", {}, `${D.lines[piece.line].route} ${t(D.lines[piece.line].side)} ${station(piece.a)} – ${station(piece.b)}`), el("td", { class: "n" }, metres(piece.b - piece.a)), el("td", { class: `n ${piece.state}` }, t(piece.state)), el("td", {}, t(piece.reason)))))));
+      el("td", {}, `${D.lines[piece.line].route} ${t(D.lines[piece.line].side)} ${station(piece.a, 1)} – ${station(piece.b, 1)}`), el("td", { class: "n" }, metres(piece.b - piece.a)), el("td", { class: `n ${piece.state}` }, t(piece.state)), el("td", {}, say(piece.reason)), el("td", {}, piece.next ? t(piece.next) : ""))))));
   if (D.crossings.length) node.append(el("h2", {}, t("crossings")), el("table", {}, el("tbody", {}, ...D.crossings.map((way) => el("tr", { "data-go": "", onclick: () => map.fitBounds(L.latLngBounds(latLngs(way.xy)).pad(0.4)) },
-    el("td", {}, `${way.route} ${station(way.chainage)}`), el("td", {}, metres(way.length)), el("td", {}, percent(way.conf)), el("td", {}, way.reason))))));
+    el("td", {}, `${way.route} ${station(way.chainage)}`), el("td", {}, metres(way.length)), el("td", {}, percent(way.conf)), el("td", {}, say(way.reason)))))));
   if (D.closed.length) node.append(el("h2", {}, t("closed")), el("table", {}, el("tbody", {}, ...D.closed.map((was) => el("tr", {}, el("td", {}, was.id), el("td", {}, t(was.type || was.kind)), el("td", {}, was.station), el("td", {}, t(was.status)))))));
 }
 function drawAbout() {
   const node = $("about"), list = (values) => el("ul", {}, ...values.map((value) => el("li", {}, value)));
   node.replaceChildren(el("h2", {}, t("about")), el("p", {}, t("legend_note")), el("p", {}, `${t("position_note")} ${D.crs}`), el("p", {}, `${t("analysed")} fencewalk ${D.version}. ${t("made")} ${D.made}.`),
-    el("h2", {}, t("inputs")), list(D.inputs), ...(D.notes.length ? [el("h2", {}, t("notes")), list(D.notes)] : []), el("p", {}, t("licence")));
+    el("h2", {}, t("inputs")), list(D.inputs), ...(D.notes.length ? [el("h2", {}, t("notes")), list(D.notes.map(say))] : []), el("p", {}, t("licence")));
 }
 function tab(name) {
   for (const each of ["findings", "summary", "about"]) { $(each).hidden = each !== name; $(`tab-${each}`).setAttribute("aria-selected", String(each === name)); }
@@ -382,6 +394,7 @@ function speak() {
   for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
   $("language").textContent = t("other"); $("language").lang = language === "en" ? "zh" : "en";
   document.querySelector("#keys table").replaceChildren(...KEYS.map(([keys, what]) => el("tr", {}, el("td", {}, ...keys.split(/( \/ |, | – )/).map((part) => /^( \/ |, | – )$/.test(part) ? part : el("kbd", {}, part))), el("td", {}, t(what)))));
+  for (const [id, word] of [["map", "map"], ["strip-line", "which_fence"], ["strip-out", "narrower"], ["strip-in", "closer"], ["strip-fold", "fold"], ["strip", "strip"]]) $(id).setAttribute("aria-label", t(word));
   stripOptions(); drawTotals(); drawFilters(); drawSummary(); drawAbout(); drawKey(); refresh();
 }
 function otherLanguage() { language = language === "en" ? "zh" : "en"; localStorageSet("fencewalk-language", language); speak(); }

@@ -268,7 +268,7 @@ def _breaches(analysis: Analysis, line: int, start_m: float, end_m: float) -> in
 
 
 def _per_district(analysis: Analysis) -> list[dict[str, Any]]:
-    """Metres by district, counted in steps of 5 m; what no district holds goes under `–`."""
+    """Metres by district, counted in steps of 5 m; what no district holds has an empty name."""
     if not analysis.layers.districts:
         return []
     metres: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
@@ -298,8 +298,8 @@ def _per_district(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def district_of(analysis: Analysis, point: shapely.Geometry) -> str:
-    """The name of the district that holds a point of the picture's CRS; `–` if none does."""
+    """The name of the district that holds a point of the picture's CRS; empty if none does."""
     for name, polygon in analysis.layers.districts.items():
         if shapely.intersects(polygon, point):
             return name
-    return "–"
+    return ""
