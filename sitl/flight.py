@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from corridor import InputError, Progress, VehicleError, silent
+from corridor import InputError, LocalFrame, Progress, VehicleError, silent
 from missions.link.connection import Link, open_link
 from missions.link.parameters import read_parameter, set_parameter
+from missions.link.terrain import TerrainServer
 from missions.link.transfer import Timing
 from missions.link.upload import UploadResult, describe_vehicle, upload_sortie
-from missions.mission import Command, Mission, Sortie
+from missions.mission import Command, Frame, Mission, Sortie
 from sitl.launch import ARDUPILOT, CONNECTION, STAND_IN, GivenVehicle, RunningVehicle
 from sitl.recorder import Recorder, Recording
 from sitl.scenario import Injection, Scenario
@@ -91,6 +92,7 @@ def fly_sortie(
     *,
     speedup: float | None,
     longest_s: float = 5400.0,
+    elevations: Path | None = None,
     progress: Progress = silent,
 ) -> FlightResult:
     """Flies a sortie on a vehicle just started, or on a simulated one that is there already.
@@ -102,6 +104,7 @@ def fly_sortie(
         folder: where `flight.tlog` is written.
         speedup: times real time in flight; None leaves the pace of a given vehicle.
         longest_s: of vehicle time, after which the flight is given up.
+        elevations: raster that the vehicle is given terrain data from, if it asks for them.
         progress: told of the mission item.
 
     Raises:
@@ -125,6 +128,10 @@ def fly_sortie(
         recorder.system = link.system
         station = _Station(link)
         link.observers += [recorder, station]
+        if elevations is not None and above_terrain(sortie.mission):
+            home = sortie.mission.home
+            frame = LocalFrame(round(home.lon_deg, 6), round(home.lat_deg, 6))
+            link.observers.append(TerrainServer(link, elevations, frame))
         try:
             _ask_for_messages(link)
             _wait_ready(link, recorder, vehicle)
@@ -152,6 +159,11 @@ def fly_sortie(
         result.wall_s = time.monotonic() - begin
         link.stop_log()
     return result
+
+
+def above_terrain(mission: Mission) -> bool:
+    """Whether the mission has heights above terrain, for which a vehicle needs terrain data."""
+    return any(item.frame in (Frame.ABOVE_TERRAIN, 11) for item in mission.items)
 
 
 def _must_be_simulated(link: Link, described: Mapping[str, Any]) -> str:

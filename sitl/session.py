@@ -166,9 +166,25 @@ def _fly(
 ) -> FlightResult:
     if options.kind == CONNECTION:
         given = GivenVehicle(options.address, out)
-        return fly_sortie(given, sortie, scenario, out, speedup=options.pace, progress=progress)
+        return fly_sortie(
+            given,
+            sortie,
+            scenario,
+            out,
+            speedup=options.pace,
+            elevations=options.dsm,
+            progress=progress,
+        )
     with running(_spec(sortie, scenario, options), out / vehicle_folder) as vehicle:
-        return fly_sortie(vehicle, sortie, scenario, out, speedup=options.pace, progress=progress)
+        return fly_sortie(
+            vehicle,
+            sortie,
+            scenario,
+            out,
+            speedup=options.pace,
+            elevations=options.dsm,
+            progress=progress,
+        )
 
 
 def _fly_with_battery_change(

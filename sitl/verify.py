@@ -155,8 +155,11 @@ def verify_flight(
     plan = frame.to_xy([(p.lon_deg, p.lat_deg) for p in places]) if places else np.zeros((0, 2))
     reached = _reached(result)
     on_mission = _on_mission(result, numbers)
-    along, off, up_off = _against_plan(track, up, on_mission, plan, plan_up)
     ground = _ground(dsm, frame, track, mission.home_altitude_m)
+    home = frame.to_xy([(mission.home.lon_deg, mission.home.lat_deg)])
+    home_m = float(_ground(dsm, frame, home, mission.home_altitude_m)[0])
+    flown_up = _comparable(mission, numbers, up, ground, home_m)
+    along, off, up_off = _against_plan(track, flown_up, on_mission, plan, plan_up)
     figures: dict[str, float | None] = {
         "flight_time_s": _finite(result.flight_time_s),
         "horizontal_rms_m": _rms(off),
@@ -188,6 +191,20 @@ def verify_flight(
         ground,
         figures,
     )
+
+
+def _comparable(
+    mission: Mission, numbers: Sequence[int], up: FloatArray, ground: FloatArray, home_m: float
+) -> FloatArray:
+    """Heights (N,) of the track as the plan counts them.
+
+    Where all waypoints are above terrain, the track's are too, by the surface model (less its
+    height at home); of a mission with both kinds, or without a model, they are unknown.
+    """
+    kinds = {mission.all_items[number].frame in (Frame.ABOVE_TERRAIN, 11) for number in numbers}
+    if True not in kinds:
+        return up
+    return up - (ground - home_m) if kinds == {True} else np.full(len(up), np.nan)
 
 
 def _finite(value: float) -> float | None:
@@ -265,7 +282,8 @@ def _against_plan(
             if length < 0.5:  # straight up or down
                 low, high = sorted((plan_up[k], plan_up[k + 1]))
                 planned_up = float(np.clip(up[row], low, high))
-            score = math.hypot(away, up[row] - planned_up)
+            high = up[row] - planned_up
+            score = math.hypot(away, high if math.isfinite(high) else 0.0)
             if best is None or score < best[0] - 0.02:
                 best = (score, k, stations[k] + share * length, away, up[row] - planned_up)
         if best is not None:
@@ -344,15 +362,18 @@ def _items(
 
 def _limits(scenario: Scenario, figures: dict[str, float | None], waypoints: int) -> Check | None:
     flat, high = figures["horizontal_max_m"], figures["vertical_max_m"]
-    if flat is None or high is None or waypoints < 2:
+    if flat is None or waypoints < 2:
         return Check("path", None, "too little of the mission was flown to judge")
     text = (
         f"off the plan horizontally {figures['horizontal_rms_m']:.2f} m RMS, {flat:.2f} m at most;"
-        f" vertically {figures['vertical_rms_m']:.2f} m RMS, {high:.2f} m at most"
     )
+    if high is None:
+        text += " heights above terrain cannot be judged without a surface model (--dsm)"
+    else:
+        text += f" vertically {figures['vertical_rms_m']:.2f} m RMS, {high:.2f} m at most"
     if not scenario.expect.track_limits:
         return Check("path", None, text)
-    return Check("path", flat <= TRACK_OFF_M and high <= HEIGHT_OFF_M, text)
+    return Check("path", flat <= TRACK_OFF_M and (high is None or high <= HEIGHT_OFF_M), text)
 
 
 def _photos(result: FlightResult, scenario: Scenario, figures: dict[str, float | None]) -> Check:

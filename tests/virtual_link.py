@@ -77,7 +77,8 @@ class VirtualLink:
 
     def connect(self) -> None:
         """A fresh client of the vehicle, as after its reboot."""
-        self.bench.client = Client(self.bench.vehicle, Telemetry(self.bench.vehicle), self._down)
+        self.client = Client(self.bench.vehicle, Telemetry(self.bench.vehicle), self._down)
+        self.bench.client = self.client
 
     def reboot(self, away_s: float = 3.0) -> None:
         """The vehicle boots again: for a while it hears nothing and says nothing."""
@@ -176,6 +177,7 @@ def virtual_link(
 ) -> Iterator[tuple[Link, VirtualLink]]:
     """A link to a stand-in that knows its position, over a link like that, on its own clock."""
     bench = bench or ready_bench()
+    own = bench.client
     way = VirtualLink(bench, weather or Weather(), seed)
     modules = (connection_module, transfer_module, upload_module)
     before = [module.time for module in modules]
@@ -184,6 +186,8 @@ def virtual_link(
     try:
         yield Link(way, "virtual"), way
     finally:
+        if bench.client is way.client:
+            bench.client = own
         for module, its_time in zip(modules, before, strict=True):
             module.time = its_time
 

@@ -92,7 +92,8 @@ S_YAW_FIXED = 24  # nan: look where the path goes
 S_JERK_UP, S_KP_Z, S_KP_VZ, S_HOME_AMSL, S_YAW_SLEW = 25, 26, 27, 28, 29
 S_JERK_CONTROL = 30
 S_WIND_FULL_M = 31  # below this height the mean wind falls with the root of the height; 0: nowhere
-SETTINGS_SIZE = 32
+S_DATUM_UP, S_DATUM_RATE = 32, 33  # height of what targets' heights count from, and its change
+SETTINGS_SIZE = 34
 
 
 @njit(cache=True)
@@ -159,6 +160,8 @@ def _guide(s: FloatArray, p: FloatArray, legs: FloatArray, dt: float) -> int:
             for i in range(3):
                 error += (target[i] - s[POS + i]) * target[3 + i] / speed
                 flown += s[VEL + i] * target[3 + i] / speed
+            error += p[S_DATUM_UP] * target[5] / speed
+            flown -= p[S_DATUM_RATE] * target[5] / speed
             wanted = min(max(0.05 + (flown - p[S_KP_POS] * error) / speed, 0.0), 1.0)
         s[TIME_SCALE] += (wanted - s[TIME_SCALE]) * dt * p[S_JERK] / p[S_ACCEL]
         s[SPEED_NOW] += s[SPEED_NOW_ACCEL] * dt
@@ -183,6 +186,7 @@ def _guide(s: FloatArray, p: FloatArray, legs: FloatArray, dt: float) -> int:
                 return REACHED
             end = legs[1, 0:3] + legs[1, 3:6] * legs[1, 6]
             off = 0.0
+            end[2] += p[S_DATUM_UP]
             for i in range(3):
                 off += (s[POS + i] - end[i]) ** 2
             if off <= p[S_RADIUS] ** 2:
@@ -215,10 +219,9 @@ def _guide(s: FloatArray, p: FloatArray, legs: FloatArray, dt: float) -> int:
 def _control(s: FloatArray, p: FloatArray, dt: float) -> tuple[float, float, float]:
     """Acceleration asked for (north, east, up), limited by the lean, cross-track part first."""
     target = s[TARGET : TARGET + 9]
+    up_m, rise = target[2] + p[S_DATUM_UP], target[5] + p[S_DATUM_RATE]
     if int(s[MODE]) in (LEVEL_DESCEND, LEVEL_HOLD):
-        up = target[8] + p[S_KP_VZ] * (
-            target[5] + p[S_KP_Z] * (target[2] - s[POS + 2]) - s[VEL + 2]
-        )
+        up = target[8] + p[S_KP_VZ] * (rise + p[S_KP_Z] * (up_m - s[POS + 2]) - s[VEL + 2])
         return 0.0, 0.0, up
     off_n, off_e = target[0] - s[POS], target[1] - s[POS + 1]
     off = math.hypot(off_n, off_e)
@@ -261,7 +264,7 @@ def _control(s: FloatArray, p: FloatArray, dt: float) -> tuple[float, float, flo
             along = min(max(along, -rest), rest)
             acc_n = along * un - cross * ue
             acc_e = along * ue + cross * un
-    up = target[8] + p[S_KP_VZ] * (target[5] + p[S_KP_Z] * (target[2] - s[POS + 2]) - s[VEL + 2])
+    up = target[8] + p[S_KP_VZ] * (rise + p[S_KP_Z] * (up_m - s[POS + 2]) - s[VEL + 2])
     return acc_n, acc_e, min(max(up, -3.0), 3.0)
 
 
@@ -364,6 +367,7 @@ def fly(
         if int(s[MODE]) == ON_GROUND:
             s[THRUST_N] = 0.0
             continue
+        p[S_DATUM_UP] += p[S_DATUM_RATE] * STEP_S
         event = _guide(s, p, legs, STEP_S)
         if _step(s, p, noise, STEP_S):
             return TOUCHDOWN, k + 1

@@ -146,6 +146,8 @@ class Client:
                     "TIMESYNC",
                     {"tc1": now_ns, "ts1": message.ts1, "target_system": 0, "target_component": 0},
                 )
+        elif kind == "TERRAIN_DATA":
+            self._v.terrain.take(message)
         elif kind == "SETUP_SIGNING":
             self._v.signing_key = bytes(message.secret_key).rstrip(b"\0") and bytes(
                 message.secret_key

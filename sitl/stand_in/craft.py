@@ -216,6 +216,23 @@ class Craft:
     def _end_of(leg: FloatArray) -> FloatArray:
         return leg[0:3] + leg[3:6] * leg[6]
 
+    def count_from(self, up_m: float) -> None:
+        """Targets' heights count from `up_m` above home from now on; nothing moves by that."""
+        change = up_m - self.settings[a.S_DATUM_UP]
+        self.settings[a.S_DATUM_UP] = up_m
+        self.settings[a.S_DATUM_RATE] = 0.0
+        self.state[a.TARGET + 2] -= change
+        self.settings[a.S_CLIMB_TO_M] -= change
+        self.legs[:, 2] -= change
+        self.destination = self.destination - np.array([0.0, 0.0, change])
+
+    def follow(self, up_m: float, within_s: float) -> None:
+        """What heights count from moves to `up_m`, no faster than the craft climbs or sinks."""
+        rate = (up_m - self.settings[a.S_DATUM_UP]) / within_s
+        self.settings[a.S_DATUM_RATE] = min(
+            max(rate, -self.settings[a.S_DOWN]), self.settings[a.S_UP]
+        )
+
     def hold(self) -> None:
         """Stops as it can, and stays there."""
         self.destination = self.stopping_point()
@@ -260,7 +277,8 @@ class Craft:
             else:
                 far = 0.5 * brake / gain**2 + speed**2 / (2.0 * brake)
             point[:2] += self.velocity[:2] / speed * far
-        up = float(self.velocity[2])
+        point[2] -= self.settings[a.S_DATUM_UP]
+        up = float(self.velocity[2] - self.settings[a.S_DATUM_RATE])
         gain, brake = self.settings[a.S_KP_Z], self.settings[a.S_ACCEL_UP]
         if abs(up) <= brake / gain:
             point[2] += up / gain
@@ -269,7 +287,9 @@ class Craft:
         return point
 
     def _target_here(self) -> None:
-        self._hold_target(self.position.copy())
+        here = self.position.copy()
+        here[2] -= self.settings[a.S_DATUM_UP]
+        self._hold_target(here)
 
     def _hold_target(self, place: FloatArray) -> None:
         self.state[a.TARGET : a.TARGET + 9] = 0.0

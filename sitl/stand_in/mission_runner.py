@@ -12,6 +12,7 @@ from corridor import LonLat
 from missions.link.rules import WireItem
 from missions.mission import NAVIGATION
 from sitl.stand_in import airframe as a
+from sitl.stand_in.terrain import TERRAIN_FRAMES
 
 if TYPE_CHECKING:
     from sitl.stand_in.vehicle import Vehicle
@@ -24,6 +25,8 @@ _NAMES = {
     215: "ResumeRepeatDist", 1000: "GimbalPitchYaw", 2000: "ImageStartCapture",
     2001: "ImageStopCapture",
 }  # fmt: skip
+
+_PLACED = frozenset({16, 17, 18, 19, 82})
 
 NOT_STARTED, ACTIVE, PAUSED, COMPLETE = 2, 3, 4, 5
 """MISSION_STATE."""
@@ -162,15 +165,16 @@ class MissionRunner:
         self._v.say(6, f"Mission: {index} {_NAMES.get(item.command, f'#{item.command}')}")
 
     def place_of(self, item: WireItem) -> npt.NDArray[np.float64]:
-        """Where an item is, north, east, up; zeros in it keep the present place or height."""
+        """Where an item is, north, east, up; zeros in it keep the present place or height.
+
+        Up counts from the ground below for heights above terrain, otherwise from home.
+        """
         craft = self._v.craft
         keep = craft.destination
         if item.z == 0.0:
             up = float(keep[2])
         elif item.frame in (0, 5):
             up = item.z - craft.home_altitude_m
-        elif item.frame in (10, 11):
-            up = item.z + self._v.terrain_above_home_m
         else:
             up = item.z
         if item.x == 0 and item.y == 0:
@@ -182,12 +186,17 @@ class MissionRunner:
         self._hold_until_s = math.inf
         self._arrived = False
         command = item.command
+        if item.z != 0.0 or command not in _PLACED:
+            # Without a height of its own a waypoint keeps the last one's, whatever it counts from.
+            v.follow_terrain(command in _PLACED and item.frame in TERRAIN_FRAMES)
         if command == 22:
             if v.in_air:
                 craft.go_to(np.array([*craft.destination[:2], self.place_of(item)[2]]), None)
             else:
                 v.take_off_to(float(self.place_of(item)[2]))
-        elif command in (16, 17, 18, 19, 82):
+        elif command in _PLACED:
+            if command == 82:
+                v.say(4, "Stand-in: splines are flown as straight legs")
             craft.fix_heading(v.planned_heading())
             craft.go_to(self.place_of(item), self._goes_on_to(index, item))
         elif command == 20:
@@ -213,6 +222,9 @@ class MissionRunner:
             if later.command in NAVIGATION:
                 if later.command not in (16, 17, 19, 82):
                     return None
+                above = (later.frame in TERRAIN_FRAMES, item.frame in TERRAIN_FRAMES)
+                if later.z != 0.0 and above[0] != above[1]:
+                    return None  # heights of another kind: it stops between them
                 place = self.place_of(later)
                 if later.z == 0.0:
                     place[2] = self.place_of(item)[2]

@@ -91,7 +91,7 @@ class Telemetry:
             "SIMSTATE": self._simstate,
             "SYSTEM_TIME": self._system_time,
             "SYS_STATUS": self._sys_status,
-            "TERRAIN_REPORT": self._terrain_report,
+            "TERRAIN_REPORT": self._v.terrain.report,
             "VFR_HUD": self._vfr_hud,
             "VIBRATION": self._vibration,
             "WIND": self._wind,
@@ -413,18 +413,6 @@ class Telemetry:
         towards = math.degrees(math.atan2(p[a.S_WIND_EAST], p[a.S_WIND_NORTH]))
         speed = math.hypot(p[a.S_WIND_NORTH], p[a.S_WIND_EAST])
         return {"direction": (towards + 360.0) % 360.0 - 180.0, "speed": speed, "speed_z": 0.0}
-
-    def _terrain_report(self) -> Fields:
-        lat, lon = self._place
-        return {
-            "lat": lat,
-            "lon": lon,
-            "spacing": 0,
-            "terrain_height": 0.0,
-            "current_height": 0.0,
-            "pending": 0,
-            "loaded": 0,
-        }
 
     def _vibration(self) -> Fields:
         names = ("vibration_x", "vibration_y", "vibration_z")

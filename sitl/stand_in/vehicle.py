@@ -17,6 +17,7 @@ from sitl.stand_in.mount import COMMANDS as MOUNT_COMMANDS
 from sitl.stand_in.mount import Mount
 from sitl.stand_in.parameters import Parameters
 from sitl.stand_in.stores import FenceStore, MissionStore, RallyStore
+from sitl.stand_in.terrain import Terrain
 
 STABILIZE, ALT_HOLD, AUTO, GUIDED, LOITER, RTL, LAND, BRAKE, SMART_RTL = 0, 2, 3, 4, 5, 6, 9, 17, 21
 MODES = {
@@ -70,7 +71,7 @@ class Vehicle:
         self.armed = False
         self.in_air = False
         self.photos = 0
-        self.terrain_above_home_m = 0.0
+        self.terrain_following = False
         self.gps_lost_s = math.inf
         self.signing_key = b""
         self.wants_reboot = False
@@ -85,6 +86,7 @@ class Vehicle:
         self.mission_store.home = WireItem(16, 0, x=lat, y=lon, z=home_altitude_m)
         self.runner = MissionRunner(self)
         self.mount = Mount(self)
+        self.terrain = Terrain(self)
         self.failsafes = Failsafes(self)
         self._return_stage = ""
         self._stage_until_s = math.inf
@@ -197,6 +199,8 @@ class Vehicle:
             protocol.tick(self.time_s)
         self._move_wind()
         self.failsafes.tick()
+        self.terrain.tick()
+        self._follow_terrain()
         self.runner.tick()
         if self.time_s >= self._stage_until_s:
             self._stage_until_s = math.inf
@@ -221,6 +225,27 @@ class Vehicle:
         constant_s = max(self.parameters["SIM_WIND_TC"], _TICK_S)
         self._wind_m_s += (wanted - self._wind_m_s) * _TICK_S / constant_s
         self.craft.set_wind(self._wind_m_s, self.parameters["SIM_WIND_DIR"])
+
+    def follow_terrain(self, following: bool) -> None:
+        """Whether heights of the legs that follow count from the ground below, or from home."""
+        if following == self.terrain_following:
+            return
+        self.terrain_following = following
+        here = self.terrain.above_home_m(self.craft.lonlat) if following else 0.0
+        self.craft.count_from(here or 0.0)
+
+    def _follow_terrain(self) -> None:
+        if not self.terrain_following:
+            return
+        missing = self.terrain.missing()
+        here = self.terrain.above_home_m(self.craft.lonlat)
+        if missing and self.mode == AUTO:
+            self.say(2, "Failsafe: Terrain data missing")
+            if not self.set_mode(RTL):
+                self.set_mode(LAND)
+        else:
+            last = float(self.craft.settings[a.S_DATUM_UP])
+            self.craft.follow(last if here is None else here, _TICK_S)
 
     # Camera.
 
@@ -324,7 +349,7 @@ class Vehicle:
             reason = "Battery 1 low voltage failsafe"
         elif self._fence_without_zone():
             reason = "Fence requires a zone"
-        elif self._needs_terrain():
+        elif self.terrain.needed() and not self.terrain.complete():
             reason = "waiting for terrain data"
         if reason is not None and not force:
             self.say(2, f"Arm: {reason}")
@@ -341,9 +366,6 @@ class Vehicle:
         return bool(
             p["FENCE_ENABLE"] > 0 and int(p["FENCE_TYPE"]) == 4 and not self.fence_store.items
         )
-
-    def _needs_terrain(self) -> bool:
-        return any(item.frame == 10 for item in self.mission_store.items)
 
     def disarm(self, text: str) -> None:
         """Stops the motors."""
@@ -382,6 +404,7 @@ class Vehicle:
                 return False
         if self.mode == AUTO:
             self.runner.stop()
+        self.follow_terrain(False)
         self.mode = mode
         self._return_stage = ""
         self._stage_until_s = math.inf
