@@ -11,6 +11,8 @@ from scenes.lines import FloatArray, Line
 Colour = tuple[float, float, float]
 
 COLUMNS = 14
+LOW, HIGH = 5, 6
+"""Columns of the heights that an element reaches from and to."""
 
 
 def row(

@@ -73,6 +73,7 @@ class Fence:
         breaches: in order, not overlapping; mended: those that were broken a month before.
         no_fence: stretches [start, end) where none is built, and why.
         drawn_offset_m: (N,) how far left of each of `line`'s vertices the map draws it.
+        steps: stretches [start, end) from post to post that stand on a wall, and how high it is.
     """
 
     route: str
@@ -84,6 +85,7 @@ class Fence:
     mended: tuple[Breach, ...]
     no_fence: tuple[tuple[float, float, str], ...]
     drawn_offset_m: FloatArray
+    steps: tuple[tuple[float, float, float], ...] = ()
 
     @property
     def drawn(self) -> Line:
@@ -91,6 +93,10 @@ class Fence:
         return Line(
             self.line.xy + self.drawn_offset_m[:, None] * self.line.left_at(self.line.station_m)
         )
+
+    def lift_m(self, station_m: float) -> float:
+        """How high above the ground the fence's foot stands at a station."""
+        return next((high for a, b, high in self.steps if a <= station_m < b), 0.0)
 
     def missing(self, station_m: float) -> bool:
         """Whether no fence is built at a station."""
@@ -168,7 +174,9 @@ def build_elements(fence: Fence, seed: np.random.Generator) -> FloatArray:
                 elements.row(x - half[0], y - half[1], x + half[0], y + half[1],
                              style.footing_m, 0.02, 0.02, _CONCRETE, opacity=0.85)
             )  # fmt: skip
-        height_m = style.height_m + 0.03
+        # The post at a step's edge carries the panels on both of its sides.
+        lift_m = max((h for a, b, h in fence.steps if a - 0.05 <= station_m <= b + 0.05), default=0)
+        height_m = style.height_m + 0.03 + lift_m
         # Posts never stand quite upright.
         sway = float(seed.normal(0.0, 1.2))
         tilt, high_m = _tilted(fence, station_m, tilt_deg + sway, height_m)
@@ -177,7 +185,11 @@ def build_elements(fence: Fence, seed: np.random.Generator) -> FloatArray:
         for low_m, high_m, breach in _pieces(start_m, end_m, fence.breaches):
             if fence.missing((low_m + high_m) / 2):
                 continue
-            rows.extend(_draw_piece(fence, low_m, high_m, breach))
+            lift_m = fence.lift_m((low_m + high_m) / 2)
+            for row in _draw_piece(fence, low_m, high_m, breach):
+                row[elements.LOW] += lift_m
+                row[elements.HIGH] += lift_m
+                rows.append(row)
     return elements.as_array(rows)
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from corridor import Side
 from scenes import boxes, elements
+from scenes.bare import shed_leaves
 from scenes.breaches import lay_breaches
+from scenes.culverts import draw_culverts, lay_steps
 from scenes.fences import Breach, Fence, build_elements, choose_style
 from scenes.footpaths import Footpath, draw_path, lay_paths
 from scenes.lines import FloatArray, Line
@@ -115,9 +117,15 @@ def lay_out(spec: SceneSpec) -> Layout:
     for road in site.roads:
         draw_road(road, palette, road_chance, drawn)
     draw_structures(site, palette, spec.chance("structures"), drawn)
+    for fence in fences:
+        chance = spec.chance(f"culverts {fence.side}")
+        draw_culverts(fence, spec.band_m, palette, chance, drawn)
     solid = boxes.as_array(drawn.boxes)
     crowns = [c for c in crowns if site.clear(c[0], c[1], 0.3)]
     crowns += _crowns(spec, spec.chance("crowns"), site, fences)
+    if season is Season.SNOW:
+        crowns, bare = shed_leaves(crowns)
+        drawn.elements += bare
     rows = [build_elements(f, spec.chance(f"posts {f.side}")) for f in fences]
     inside = tuple(_cover(cover, palette, mown=True) for _ in fences)
     outside = tuple(_cover(cover, palette, mown=False) for _ in fences)
@@ -139,7 +147,7 @@ def lay_out(spec: SceneSpec) -> Layout:
         crowns=np.array(crowns, dtype=np.float64).reshape(-1, 6),
         boxes=solid,
         sun=_sun(spec, season),
-        mosaic=Mosaic.flown(spec, site.centreline, site.half_width_m),
+        mosaic=_exposed(Mosaic.flown(spec, site.centreline, site.half_width_m), palette),
         lookalikes=lookalikes,
         shift_m=_shift(spec),
     )
@@ -148,6 +156,13 @@ def lay_out(spec: SceneSpec) -> Layout:
 def _season(spec: SceneSpec) -> Season:
     shares = {Season.SPRING: 0.3, Season.SUMMER: 0.4, Season.DRY: 0.3}
     return list(shares)[int(spec.chance("season").choice(3, p=list(shares.values())))]
+
+
+def _exposed(mosaic: Mosaic, palette: Palette) -> Mosaic:
+    """A camera that meters snow exposes it below white."""
+    if palette.snow_frac == 0.0:
+        return mosaic
+    return replace(mosaic, exposure=mosaic.exposure * (1.0 - 0.75 * palette.snow_frac**0.5))
 
 
 def _shift(spec: SceneSpec) -> tuple[float, float]:
@@ -184,7 +199,8 @@ def _fence(spec: SceneSpec, site: Site, side: Side, style) -> Fence:  # type: ig
     no_fence = site.no_fence[side]
     free = _complement(no_fence, line.length_m)
     breaches, mended = lay_breaches(spec, posts, line.length_m, free, f"breaches {side}")
-    return Fence(site.route, side, line, style, posts, breaches, mended, no_fence, offset)
+    steps = lay_steps(site, side, posts)
+    return Fence(site.route, side, line, style, posts, breaches, mended, no_fence, offset, steps)
 
 
 def _above(site: Site, uprights: FloatArray) -> FloatArray:
@@ -250,16 +266,19 @@ def _speckles(spec: SceneSpec, palette: Palette) -> tuple[Speckle, ...]:
     def rate(low: float, high: float) -> float:
         return float(np.exp(chance.uniform(np.log(low), np.log(high))))
 
-    kinds = [
+    tufts = [
         Speckle(rate(0.4, 6.0), rate(0.06, 0.16), gain=(-0.35 * strength, -0.25 * strength,
                 -0.35 * strength), clump=0.8),
         Speckle(rate(0.4, 6.0), rate(0.05, 0.13), gain=(0.30 * strength, 0.28 * strength,
                 0.12 * strength), clump=0.8),
+    ]  # fmt: skip
+    kinds = [
+        *([] if palette.snow_frac > 0.0 else tufts),
         Speckle(rate(0.02, 0.8), rate(0.012, 0.03), colour=(0.42, 0.40, 0.36), clump=1.2),
         Speckle(rate(0.05, 2.0), rate(0.015, 0.035), colour=(0.16, 0.115, 0.07), clump=1.2,
                 opacity=0.8),
     ]  # fmt: skip
-    if chance.uniform() < 0.35:
+    if chance.uniform() < 0.35 and palette.snow_frac == 0.0:
         flower = [(0.75, 0.72, 0.68), (0.65, 0.55, 0.08), (0.45, 0.30, 0.55)][
             int(chance.integers(3))
         ]

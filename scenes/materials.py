@@ -191,7 +191,7 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
         ),
         leaves=leaves,
         water=Material((0.05, 0.06, 0.05), (0.02, 0.03, 0.10)),
-        snow=Material((0.80, 0.82, 0.86), (0.015, 0.02, 0.04)),
+        snow=Material((0.80, 0.82, 0.86), (0.03, 0.045, 0.06), (-0.4, 0.0, 0.4), (0.0, 0.02)),
         vegetables=(
             Material((0.065, 0.13, 0.045), texture(0.12, 0.12, 0.05), tint, (0.04, 0.04)),
             Material((0.10, 0.16, 0.08), texture(0.12, 0.12, 0.05), tint, (0.04, 0.04)),

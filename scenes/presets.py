@@ -24,6 +24,7 @@ def choose_site(spec: SceneSpec) -> Site:
         Preset.VILLAGE: _straight,
         Preset.CUTTING: _cutting,
         Preset.INTERCHANGE: _interchange,
+        Preset.EMBANKMENT: _embankment,
     }[spec.preset](spec)
 
 
@@ -85,6 +86,34 @@ def _cutting(spec: SceneSpec) -> Site:
         batter_m=batter_m,
         tunnel_m=tunnel_m,
         viaduct_m=viaduct_m,
+    )
+
+
+def _embankment(spec: SceneSpec) -> Site:
+    """A road on a bank above fields, fenced at the bank's foot, with streams led under it."""
+    chance = spec.chance("route")
+    centreline = wandering_line(spec, chance, 12.0)
+    batter_m = float(chance.uniform(7.0, 13.0))
+    offsets = {side: 14.5 + batter_m + float(chance.uniform(1.0, 3.0)) for side in Side}
+    median_m = float(chance.uniform(1.0, 1.5))
+    half_m = max(offsets.values()) + spec.band_m
+    culverts, at_m = [], float(chance.uniform(18.0, 35.0))
+    while at_m < centreline.length_m - 15.0:
+        culverts.append((at_m, float(chance.uniform(1.5, 4.0)), float(chance.uniform(0.5, 1.3))))
+        at_m += float(chance.uniform(30.0, 80.0))
+    return Site(
+        route="G75",
+        centreline=centreline,
+        roads=carriageways(centreline, median_m),
+        fence_lines={side: parallel(centreline, side, offsets[side], chance) for side in Side},
+        verges_m=tuple(offsets[side] - 12.6 - median_m for side in Side),
+        no_fence=dict.fromkeys(Side, ()),
+        half_width_m=half_m,
+        extent=shapely.LineString(centreline.xy).buffer(half_m, cap_style="flat"),
+        lift_m=(-float(chance.uniform(2.5, 6.0)), -float(chance.uniform(2.5, 6.0))),
+        batter_m=batter_m,
+        below_road=True,
+        culverts=tuple(culverts),
     )
 
 

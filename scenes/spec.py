@@ -20,6 +20,7 @@ class Preset(enum.StrEnum):
     INTERCHANGE = "interchange"
     CUTTING = "cutting"
     VILLAGE = "village"
+    EMBANKMENT = "embankment"
 
 
 class Difficulty(enum.StrEnum):

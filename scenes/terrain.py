@@ -74,7 +74,7 @@ class Terrain:
             # A valley under the viaduct, 8 m deep at its far end.
             valley = 1.0 - _smooth((station - site.viaduct_m + 14.0) / 14.0)
             rise = rise + valley * (-VIADUCT_M - rise)
-        lift = np.zeros_like(rise)
+        lift = np.full_like(rise, -np.inf if site.below_road else 0.0)
         for mound in site.mounds:
             found = _beside(mound.line, window, mound.flat_m + mound.batter_m + 3.0)
             if found is not None:

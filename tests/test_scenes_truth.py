@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +17,8 @@ from corridor import Boundary, InputError, LocalFrame, Side, Track
 from corridor.findings import BreachType, FenceState, FindingKind
 from scenes.breaches import lay_breaches
 from scenes.crowns import heights_at
-from scenes.fences import choose_style
+from scenes.fences import build_elements, choose_style
+from scenes.grid import Window
 from scenes.layout import EPSG, Layout, lay_out
 from scenes.render import Renderer
 from scenes.spec import Difficulty, FenceKind, Preset, SceneSpec, Season
@@ -225,6 +227,41 @@ def test_each_preset_has_what_it_is_named_for(preset: Preset) -> None:
         assert sum(box[6] >= 2.8 for box in layout.boxes) >= 5
     else:
         assert reasons == set()
+    if preset is Preset.EMBANKMENT:
+        heights = np.array([ground_m(layout, fence.line.at(100.0)[0]) for fence in layout.fences])
+        assert (heights < ground_m(layout, layout.site.centreline.at(100.0)[0]) - 1.0).all()
+        assert all(fence.steps for fence in layout.fences)
+
+
+def ground_m(layout: Layout, place: np.ndarray) -> float:
+    pixel = Window(place[0] - 0.5, place[1] + 0.5, 1.0, 0, 0, 1, 1)
+    return float(layout.terrain.heights(pixel)[0, 0])
+
+
+def test_the_fence_steps_over_a_culverts_head_wall() -> None:
+    layout = lay_out(SceneSpec(906, preset=Preset.EMBANKMENT, fence=FenceKind.WELDED_MESH))
+    for fence in layout.fences:
+        rows = build_elements(fence, np.random.default_rng(0))
+        panels = rows[np.hypot(*(rows[:, 2:4] - rows[:, 0:2]).T) > 1.0]
+        middle_m, _ = fence.line.locate((panels[:, 0:2] + panels[:, 2:4]) / 2)
+        for start_m, end_m, high_m in fence.steps:
+            above = panels[(middle_m > start_m) & (middle_m < end_m)]
+            assert (above[:, 5] >= high_m - 1e-9).all()
+            # From post to post: no panel is half on the wall.
+            at = fence.posts_m[[np.argmin(np.abs(fence.posts_m - e)) for e in (start_m, end_m)]]
+            np.testing.assert_allclose(at, [start_m, end_m], atol=1e-9)
+        lifted = [fence.lift_m(m) > 0 for m in middle_m]
+        assert (panels[~np.array(lifted), 5] < 0.05).any()
+
+
+def test_under_snow_broad_leaved_trees_are_bare_and_hide_nothing() -> None:
+    spec = SceneSpec(1, season=Season.SNOW, length_m=200.0)
+    snow, summer = lay_out(spec), lay_out(replace(spec, season=Season.SUMMER))
+    assert (summer.crowns[:, 5] == 0.0).any()
+    assert not (snow.crowns[:, 5] == 0.0).any()
+    assert len(snow.uprights) > len(summer.uprights) + 100
+    # In branches, not in crowns: each reaches aside by its tilt.
+    assert (np.hypot(*snow.uprights[:, 12:14].T) > 0.3).sum() > 100
 
 
 def test_what_is_asked_for_is_built() -> None:
