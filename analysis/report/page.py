@@ -263,7 +263,7 @@ def _breaches(analysis: Analysis, line: int, start_m: float, end_m: float) -> in
         if finding.breach_type is None or analysis.line_of(finding) != line:
             continue
         middle_m = ((finding.chainage_start_m or 0.0) + (finding.chainage_end_m or 0.0)) / 2
-        count += start_m <= middle_m < end_m
+        count += bool(start_m <= middle_m < end_m)
     return count
 
 
