@@ -19,6 +19,8 @@ from missions.survey import Survey
 
 _CHUNK_M = 120.0
 _DENSE_M = 1.5
+_BEYOND_M = 100.0
+"""So far beyond a drawn fence's ends its carriageway is taken to go straight on."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class Airspace:
             for boundary in self.boundaries:
                 opposite = _opposite(boundary, self.boundaries, self.frame)
                 for part in range(len(boundary.parts)):
-                    track = Track.of(boundary, part, self.frame)
+                    track = _longer(Track.of(boundary, part, self.frame))
                     made, along = _strips_of(
                         track, -float(boundary.side.outward), safety.fence_to_carriageway_m,
                         safety.carriageway_width_m, opposite,
@@ -310,6 +312,19 @@ def _opposite(
                 xy = Track.of(other, part, frame).xy
                 segments += [shapely.LineString(pair) for pair in itertools.pairwise(xy)]
     return shapely.STRtree(segments) if segments else None
+
+
+def _longer(track: Track) -> Track:
+    """The track with straight pieces at both ends: a road goes on where the drawn fence ends."""
+    before = track.xy[0] - _BEYOND_M * _unit(track.xy[1] - track.xy[0])
+    after = track.xy[-1] + _BEYOND_M * _unit(track.xy[-1] - track.xy[-2])
+    first, last = track.chainage_m[[0, -1]]
+    chainage = np.concatenate([[first - _BEYOND_M], track.chainage_m, [last + _BEYOND_M]])
+    return Track(np.vstack([before, track.xy, after]), chainage)
+
+
+def _unit(step: FloatArray) -> FloatArray:
+    return np.asarray(step / max(float(np.hypot(*step)), 1e-9))
 
 
 def _strips_of(

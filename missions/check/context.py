@@ -17,6 +17,8 @@ from missions.mission import Sortie
 from missions.plan_files import PlanFiles
 from missions.survey import Survey
 
+_BEYOND_M = 100.0
+
 
 @dataclass(frozen=True)
 class PlanContext:
@@ -74,9 +76,16 @@ class PlanContext:
             chainage, offset = track.locate(xy[mine])
             inward[mine] = -offset * boundary.side.outward
             along[mine] = track.direction_at(chainage)
-            # Beyond the ends of the line nothing is known of a road.
-            beyond = (chainage <= track.chainage_m[0]) | (chainage >= track.chainage_m[-1])
-            inward[mine[beyond]] = -np.inf
+            # A road goes on where the drawn fence ends, for 100 m straight on; then it is unknown.
+            for end, sign in ((0, -1.0), (-1, 1.0)):
+                beyond = np.flatnonzero(sign * (chainage - track.chainage_m[end]) >= 0)
+                if not len(beyond):
+                    continue
+                ahead = along[mine[beyond]]
+                away = xy[mine[beyond]] - track.xy[end]
+                to_left = ahead[:, 0] * away[:, 1] - ahead[:, 1] * away[:, 0]
+                far = sign * (ahead * away).sum(axis=1) > _BEYOND_M
+                inward[mine[beyond]] = np.where(far, -np.inf, -to_left * boundary.side.outward)
         return inward, along
 
 
