@@ -25,6 +25,7 @@ AUTO, GUIDED = 3, 4
 _UPLOAD_SPEEDUP = 10.0
 _INJECT_SPEEDUP = 3.0
 _ARMING_SPEEDUP = 1.0
+_TERRAIN_SPEEDUP = 20.0
 _INTERVALS_MS = {33: 200, 30: 200, 1: 200, 42: 200, 193: 1000, 147: 1000, 162: 1000, 2: 1000,
                  285: 200}  # fmt: skip
 """Message number to interval on the vehicle's clock: position, attitude, status, mission, EKF,
@@ -128,10 +129,12 @@ def fly_sortie(
         recorder.system = link.system
         station = _Station(link)
         link.observers += [recorder, station]
+        server = None
         if elevations is not None and above_terrain(sortie.mission):
             home = sortie.mission.home
             frame = LocalFrame(round(home.lon_deg, 6), round(home.lat_deg, 6))
-            link.observers.append(TerrainServer(link, elevations, frame))
+            server = TerrainServer(link, elevations, frame)
+            link.observers.append(server)
         try:
             _ask_for_messages(link)
             _wait_ready(link, recorder, vehicle)
@@ -145,6 +148,9 @@ def fly_sortie(
             )
             if not upload.verified:
                 raise VehicleError(upload.message)
+            if server is not None:
+                _set_pace(link, _TERRAIN_SPEEDUP)
+                _wait_for_terrain(link, server)
             result = FlightResult(recorder.recording, sortie, upload, described, speedup=pace)
             _ask_for_messages(link)
             _set_pace(link, _ARMING_SPEEDUP)
@@ -164,6 +170,28 @@ def fly_sortie(
 def above_terrain(mission: Mission) -> bool:
     """Whether the mission has heights above terrain, for which a vehicle needs terrain data."""
     return any(item.frame in (Frame.ABOVE_TERRAIN, 11) for item in mission.items)
+
+
+def _wait_for_terrain(link: Link, server: TerrainServer) -> None:
+    """Until the vehicle has what it asks for; it asks every two seconds of its own clock.
+
+    Raises:
+        VehicleError: if it goes on asking.
+    """
+    end = time.monotonic() + 90.0
+    pending = -1
+    while time.monotonic() < end:
+        for number in (133, 136):  # TERRAIN_REQUEST, TERRAIN_REPORT
+            link.send(
+                "command_long", link.system, link.component, 511, 0, number, 500_000, 0, 0, 0, 0, 0
+            )
+        report = link.wait_for("TERRAIN_REPORT", 2.0)
+        if report is not None:
+            pending = int(report.pending)
+            if pending == 0 and report.loaded > 0:
+                return
+    unknown = f"; {server.unknown} pieces of it lie off the raster" if server.unknown else ""
+    raise VehicleError(f"{link.address}: the vehicle still lacks {pending} pieces{unknown}")
 
 
 def _must_be_simulated(link: Link, described: Mapping[str, Any]) -> str:
@@ -328,13 +356,13 @@ def _inject(
         result.injected.append(f"{injection.at_s:g}:{text}")
 
 
-def camera_parameters(kind: str, mission: Mission) -> dict[str, float]:
+def camera_parameters(kind: str, mission: Mission | None = None) -> dict[str, float]:
     """Parameters that give the simulated vehicle a camera on a servo, and a gimbal if it is turned.
 
     The gimbal is one that keeps itself level (MNT1_TYPE 7), with pitch and pan on two servos.
     """
     parameters = {"CAM1_TYPE": 1.0, "SERVO9_FUNCTION": 10.0}
-    if any(item.command in _GIMBAL_COMMANDS for item in mission.items):
+    if mission is not None and any(i.command in _GIMBAL_COMMANDS for i in mission.items):
         parameters |= {"MNT1_TYPE": 7.0, "SERVO10_FUNCTION": 7.0, "SERVO11_FUNCTION": 6.0}
     if kind == ARDUPILOT:
         parameters["LOG_BACKEND_TYPE"] = 1.0
