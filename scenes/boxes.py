@@ -11,6 +11,7 @@ from scenes.lines import FloatArray
 from scenes.noise import Float32Array
 
 COLUMNS = 12
+_WALL = (0.42, 0.40, 0.36)  # plaster
 # Columns: x, y of the middle; half length, half width; cosine and sine of the long side's
 # direction; height of the eaves and of the ridge; red, green, blue; sheet (width of roofing sheets,
 # 0 for none, negative for a deck whose top is painted as a road).
@@ -34,7 +35,7 @@ def as_array(rows: list[list[float]]) -> FloatArray:
 
 def _near(window: Window, boxes: FloatArray) -> FloatArray:
     west, south, east, north = window.bounds_m
-    reach = np.hypot(boxes[:, 2], boxes[:, 3]) + 0.5
+    reach = np.hypot(boxes[:, 2], boxes[:, 3]) + np.abs(boxes[:, COLUMNS:]).sum(axis=1) + 0.5
     return np.ascontiguousarray(
         boxes[
             (boxes[:, 0] > west - reach) & (boxes[:, 0] < east + reach)
@@ -87,6 +88,7 @@ def paint_boxes(
     """Paints the tops of boxes over `albedo`, and lights them in `sun` from `tops`.
 
     Args:
+        boxes: (N, 14), their columns and how far their eaves are displaced east and north.
         towards_sun: unit vector east, north, up.
     """
     _paint(
@@ -119,7 +121,14 @@ def _paint(
             boxes[k, 4],
             boxes[k, 5],
         )
-        reach = np.hypot(hu, hv) + px
+        lean_x, lean_y = boxes[k, 12], boxes[k, 13]
+        reach = np.hypot(hu, hv) + px + abs(lean_x) + abs(lean_y)
+        lean_u, lean_v = lean_x * c + lean_y * s, lean_y * c - lean_x * s
+        leans = lean_x != 0.0 or lean_y != 0.0
+        # The walls that show face away from the lean.
+        wall_lit = max(
+            0.0, -(sun_x * lean_x + sun_y * lean_y) / max(1e-9, np.hypot(lean_x, lean_y))
+        )
         i0 = max(0, int(np.floor((cx - reach - x0) / px)))
         i1 = min(width, int(np.ceil((cx + reach - x0) / px)) + 1)
         j0 = max(0, int(np.floor((y0 - cy - reach) / px)))
@@ -132,14 +141,25 @@ def _paint(
         sheet = boxes[k, 11]
         for j in range(j0, j1):
             for i in range(i0, i1):
-                dx, dy = x0 + i * px - cx, y0 - j * px - cy
+                dx, dy = x0 + i * px - cx - lean_x, y0 - j * px - cy - lean_y
                 u, v = dx * c + dy * s, dy * c - dx * s
                 inside = min(hu - abs(u), hv - abs(v)) / px + 0.5
+                if (
+                    leans
+                    and inside < 1.0
+                    and _swept(u + lean_u, v + lean_v, hu, hv, lean_u, lean_v)
+                ):
+                    for q in range(3):
+                        albedo[j, i, q] = np.float32(_WALL[q] * (1.0 + 0.05 * texture[1, j, i]))
+                    sun[j, i] = np.float32(wall_lit)
                 if inside <= 0.0:
                     continue
                 a = min(1.0, inside)
                 facing = lit_plus if v > 0 else lit_minus
-                sun[j, i] += np.float32(a * (facing * tops[j, i] - sun[j, i]))
+                # Lit where it stands, not where it is seen.
+                row = min(height - 1, max(0, j + int(np.rint(lean_y / px))))
+                col = min(width - 1, max(0, i - int(np.rint(lean_x / px))))
+                sun[j, i] += np.float32(a * (facing * tops[row, col] - sun[j, i]))
                 if sheet < 0.0:
                     continue
                 grain = (
@@ -161,6 +181,20 @@ def _paint(
                     grain *= 1.25  # a parapet
                 for q in range(3):
                     albedo[j, i, q] += np.float32(a * (boxes[k, 8 + q] * grain - albedo[j, i, q]))
+
+
+@njit(cache=True, inline="always")
+def _swept(u: float, v: float, hu: float, hv: float, lean_u: float, lean_v: float) -> bool:
+    """Whether a place beside a box's middle lies under the box moved along its lean."""
+    low, high = 0.0, 1.0
+    for at, half, lean in ((u, hu, lean_u), (v, hv, lean_v)):
+        if abs(lean) < 1e-9:
+            if abs(at) > half:
+                return False
+            continue
+        one, other = (at - half) / lean, (at + half) / lean
+        low, high = max(low, min(one, other)), min(high, max(one, other))
+    return low <= high
 
 
 def footprint(row: npt.NDArray[np.float64]) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -88,6 +89,24 @@ class Layout:
     def bounds_m(self) -> tuple[float, float, float, float]:
         """West, south, east, north of the picture, on whole metres."""
         return self.site.bounds_m
+
+    @cached_property
+    def crowns_seen(self) -> FloatArray:
+        """The crowns where the picture shows them."""
+        if not self.spec.lean:
+            return self.crowns
+        seen = self.crowns.copy()
+        # A crown is widest at some two thirds of its height.
+        seen[:, :2] += self.mosaic.lean(seen[:, :2]) * (0.65 * seen[:, 3:4])
+        return seen
+
+    @cached_property
+    def boxes_lean(self) -> FloatArray:
+        """(N, 2) how far each box's eaves are displaced in the picture in metres; decks are not."""
+        if not self.spec.lean or len(self.boxes) == 0:
+            return np.zeros((len(self.boxes), 2))
+        high_m = np.where(self.boxes[:, 11] < 0.0, 0.0, self.boxes[:, 6])
+        return np.asarray(self.mosaic.lean(self.boxes[:, :2]) * high_m[:, None])
 
 
 def lay_out(spec: SceneSpec) -> Layout:

@@ -139,7 +139,8 @@ class Renderer:
         sky = np.ones(shape, np.float32)
         if len(layout.boxes):
             towards = _towards(layout.sun.azimuth_deg, layout.sun.elevation_deg)
-            paint_boxes(albedo, sun, tops, window, texture, layout.boxes, towards)
+            rows = np.hstack([layout.boxes, layout.boxes_lean])
+            paint_boxes(albedo, sun, tops, window, texture, rows, towards)
         self._crowns(window, texture, paint, sun, tops, sky)
         direct = layout.sun.direct_frac
         # Sunlight is warmer and skylight bluer than their mixture, to which cameras balance.
@@ -187,7 +188,7 @@ class Renderer:
         top_m = max([0.0, *layout.crowns[:, 3], *layout.boxes[:, 7]])
         margin = int(top_m * reach / _HEIGHT_PX_M) + 2
         area = coarse.grown(margin)
-        objects = canopy(area, layout.crowns).heights
+        objects = canopy(area, layout.crowns_seen).heights
         if len(layout.boxes):
             objects = np.maximum(objects, box_heights(area, layout.boxes))
         if not objects.any():
@@ -207,7 +208,7 @@ class Renderer:
     ) -> None:  # fmt: skip
         layout = self.layout
         coarse = window.coarse(_LEAF_PX_M, 0.0)
-        crowns = canopy(coarse.grown(1), layout.crowns)
+        crowns = canopy(coarse.grown(1), layout.crowns_seen)
         if crowns.rim.max() <= -0.9:
             return
         step = np.float32(2.0 * _LEAF_PX_M)

@@ -61,6 +61,8 @@ class SceneSpec:
         band_m: how far the picture reaches beyond the fences, 8 to 100 m.
         season, fence: None leaves them to chance.
         epoch: 1, or 2 for the same place a month later.
+        lean: whether crowns and houses lean away from the camera, as in an orthophoto made on bare
+            ground; fences, poles and rails always do.
     """
 
     seed: int
@@ -72,6 +74,7 @@ class SceneSpec:
     season: Season | None = None
     fence: FenceKind | None = None
     epoch: int = 1
+    lean: bool = False
 
     def __post_init__(self) -> None:
         # Plain strings are taken as well; what they stand for is compared by identity later.

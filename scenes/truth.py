@@ -46,7 +46,8 @@ def covered(layout: Layout, fence: Fence) -> list[tuple[float, float]]:
     stations = np.arange(0.0, fence.line.length_m, _COVER_STEP_M) + _COVER_STEP_M / 2
     points = fence.line.at(stations)
     low, high = points.min(axis=0), points.max(axis=0)
-    crowns = layout.crowns
+    # Where the picture shows them: what it hides cannot be read from it.
+    crowns = layout.crowns_seen
     reach = 1.31 * crowns[:, 2]
     near = ((crowns[:, :2] + reach[:, None] > low) & (crowns[:, :2] - reach[:, None] < high)).all(
         axis=1
@@ -237,7 +238,7 @@ def _paths(layout: Layout, boundaries: list[Boundary]) -> list[Finding]:
                 )
             )
         points = path.line.at(np.arange(0.25, path.line.length_m, 0.5))
-        hidden = heights_at(points, layout.crowns) > 0.3
+        hidden = heights_at(points, layout.crowns_seen) > 0.3
         findings.append(
             Finding(
                 finding_id=f"P{number:03d}",

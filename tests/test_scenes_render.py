@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scenes import boxes
+from scenes.boxes import paint_boxes
 from scenes.crowns import canopy
 from scenes.develop import average, blur
 from scenes.grid import Window
@@ -18,6 +20,7 @@ from scenes.paint import sweep
 from scenes.render import Renderer
 from scenes.spec import FenceKind, Preset, SceneSpec
 from scenes.strokes import Stroke, paint_stroke
+from scenes.truth import covered
 from scenes.write import grid_of
 
 
@@ -181,3 +184,42 @@ def test_crowns_hide_lower_ones() -> None:
     assert found.owner[50, 52] == 1
     assert found.heights.max() > 6.0
     assert found.heights[0, 0] == 0.0
+
+
+def test_a_leaning_house_shows_its_roof_aside_and_its_wall_between() -> None:
+    # 10 m long, its eaves displaced by 2 m to the east; the sun in the west lights the wall.
+    house = boxes.box(0.0, 0.0, 10.0, 6.0, np.array([1.0, 0.0]), 5.0, 5.0, (0.1, 0.2, 0.3))
+    window = Window(-10.0, 10.0, 0.1, 0, 0, 200, 200)
+    albedo, sun = np.full((200, 200, 3), 0.5, np.float32), np.ones((200, 200), np.float32)
+    texture = np.zeros((5, 200, 200), np.float32)
+    rows = np.hstack([boxes.as_array([house]), [[2.0, 0.0]]])
+    paint_boxes(albedo, sun, np.ones_like(sun), window, texture, rows, (-0.6, 0.0, 0.8))
+    middle = albedo[100]
+
+    def at(x_m: float) -> int:
+        return int((x_m + 10.0) / 0.1)
+
+    np.testing.assert_allclose(middle[at(2.0)], [0.1, 0.2, 0.3], rtol=1e-5)
+    # A flat roof's edge is a brighter parapet.
+    np.testing.assert_allclose(middle[at(6.9)], [0.125, 0.25, 0.375], rtol=1e-5)
+    assert (middle[at(-4.0)] > 0.34).all()
+    assert (middle[at(-4.0)] < 0.5).all()
+    assert sun[100, at(-4.0)] == pytest.approx(0.6)
+    for x_m in (-5.3, 7.3):
+        np.testing.assert_array_equal(middle[at(x_m)], 0.5)
+
+
+def test_with_lean_fence_is_obscured_where_the_picture_shows_a_crown() -> None:
+    upright = lay_out(SceneSpec(4, length_m=150.0, band_m=10.0))
+    leaning = lay_out(replace(upright.spec, lean=True))
+    np.testing.assert_array_equal(upright.crowns, leaning.crowns)
+    moved_m = np.hypot(*(leaning.crowns_seen - leaning.crowns)[:, :2].T)
+    assert moved_m.max() > 0.3
+    assert moved_m.max() < leaning.crowns[:, 3].max()
+    one, other = ([covered(s, f) for f in s.fences] for s in (upright, leaning))
+    assert one != other
+    grid = grid_of(leaning, 0.1)
+    np.testing.assert_array_equal(
+        Renderer.of(upright).surface(replace(grid, width=300, height=300)),
+        Renderer.of(leaning).surface(replace(grid, width=300, height=300)),
+    )

@@ -28,10 +28,13 @@ def _choice(values: type) -> click.Choice[str]:
 @click.option("--fence", type=_choice(FenceKind), help="Left to chance if not given.")
 @click.option("--epoch", type=int, default=1, show_default=True,
               help="2: the same place a month later.")  # fmt: skip
+@click.option("--lean", is_flag=True,
+              help="Crowns and houses lean, as in orthophotos made on bare ground.")  # fmt: skip
 @json_option
 def scene(
     seed: int, out: Path, preset: str, gsd_m: float, length_m: float, band_m: float,
-    difficulty: str, season: str | None, fence: str | None, epoch: int, as_json: bool,
+    difficulty: str, season: str | None, fence: str | None, epoch: int, lean: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Generate a site to try things on: a picture of an expressway and what is true of it.
 
@@ -49,6 +52,7 @@ def scene(
         season=Season(season) if season else None,
         fence=FenceKind(fence) if fence else None,
         epoch=epoch,
+        lean=lean,
     )
     with cleaning_up(), progress_bar("Scene") as progress:
         folder = generate(spec, out, progress)
