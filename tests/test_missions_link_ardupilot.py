@@ -12,7 +12,14 @@ from corridor import InputError, LonLat
 from missions.link.connection import Link, LinkError, open_link
 from missions.link.parameters import read_parameter, set_parameter
 from missions.link.rules import FENCE, MISSION, RALLY, WireItem, differences
-from missions.link.transfer import Timing, TransferError, clear_items, download_items, upload_items
+from missions.link.transfer import (
+    Timing,
+    TransferError,
+    ask_capacity,
+    clear_items,
+    download_items,
+    upload_items,
+)
 from missions.link.upload import MUST_NOT_ARM, UploadRefusedError, upload_sortie, wire_lists
 from missions.mission import Command, Frame, MissionItem, Parameter, Sortie
 from sitl.launch import ARDUPILOT, RunningVehicle, VehicleSpec, find_arducopter, running
@@ -144,7 +151,11 @@ def test_a_refused_list_is_said_and_cleared(vehicle: RunningVehicle) -> None:
     sortie = small_sortie(4)
     with open_link(vehicle.address) as link:
         link.wait_for_vehicle()
-        result = upload_sortie(link, replace(sortie, rally=sortie.rally * 47), timing=TIMING)
+        assert [ask_capacity(link, kind, TIMING) for kind in (0, 1, 2)] == [650, 70, 46]
+        many = replace(sortie, rally=sortie.rally * 47)
+        with pytest.raises(UploadRefusedError, match="at most 46"):
+            upload_sortie(link, many, timing=TIMING)
+        result = upload_sortie(link, many, force="test", timing=TIMING)
         assert not result.verified
         assert "items are supported" in result.message
         assert "were cleared" in result.message

@@ -13,7 +13,13 @@ from missions.link.connection import open_link
 from missions.link.download import download_sortie, write_download
 from missions.link.parameters import read_parameter, set_parameter
 from missions.link.rules import FENCE, MISSION, RALLY, differences
-from missions.link.transfer import Timing, TransferError, clear_items, upload_items
+from missions.link.transfer import (
+    Timing,
+    TransferError,
+    ask_capacity,
+    clear_items,
+    upload_items,
+)
 from missions.link.upload import MUST_NOT_ARM, UploadRefusedError, upload_sortie, wire_lists
 from missions.mission import Parameter, Sortie
 from sitl.stand_in.server import Server
@@ -127,15 +133,21 @@ def test_a_link_that_mends_after_the_failure_clears_the_mixture(
     assert server.vehicle.mission_store.items == []
 
 
-def test_an_item_the_vehicle_refuses_fails_the_upload_and_clears(
+def test_what_the_vehicle_has_no_room_for_is_refused_before_anything_changes(
     vehicle: tuple[Server, int],
 ) -> None:
     server, port = vehicle
     sortie = small_sortie(4)
-    too_many = replace(sortie, rally=sortie.rally * 47)
     with open_link(f"tcp:127.0.0.1:{port}") as link:
         link.wait_for_vehicle()
-        result = upload_sortie(link, too_many, timing=TIMING)
+        assert upload_sortie(link, sortie, timing=TIMING).verified
+        assert [ask_capacity(link, kind, TIMING) for kind in (0, 1, 2)] == [650, 70, 46]
+        with pytest.raises(UploadRefusedError, match="47 items, the vehicle holds at most 46"):
+            upload_sortie(link, replace(sortie, rally=sortie.rally * 47), timing=TIMING)
+        assert on_board(server, sortie)
+        result = upload_sortie(
+            link, replace(sortie, rally=sortie.rally * 47), force="try", timing=TIMING
+        )
     assert not result.verified
     assert "Only 46 items are supported" in result.message
     assert "were cleared" in result.message

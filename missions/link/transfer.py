@@ -6,6 +6,7 @@ it is answered with MISSION_ITEM_INT all the same (https://mavlink.io/en/service
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from missions.link.connection import Link, LinkError
 from missions.link.rules import TYPE_NAMES, WireItem, single
 
 ACCEPTED, ERROR, NO_SPACE, INVALID_SEQUENCE, DENIED, CANCELLED = 0, 1, 4, 13, 14, 15
+_MORE_THAN_ANY = 65_535
+_LIMIT = re.compile(r"Only (\d+) items are supported")
 RESULTS = {
     0: "accepted",
     1: "error",
@@ -292,6 +295,33 @@ def count_items(link: Link, mission_type: int, timing: Timing | None = None) -> 
     if refused is not None:
         reason += f" ({RESULTS.get(refused, f'result {refused}')})"
     raise TransferError(mission_type, "download", reason, refused, may_pass=True)
+
+
+def ask_capacity(link: Link, mission_type: int, timing: Timing | None = None) -> int | None:
+    """How many items of a list the vehicle can hold; None if it does not say.
+
+    It is offered more than any vehicle holds: ArduPilot refuses with NO_SPACE and says its limit in
+    a text, before it changes anything on board. A vehicle that is booting says 0, which is no
+    answer.
+    """
+    timing = timing or Timing()
+    for _ in range(timing.attempts):
+        mark = len(link.texts)
+        link.send("mission_count", link.system, link.component, _MORE_THAN_ANY, mission_type)
+        end = time.monotonic() + timing.answer_s
+        while (left := end - time.monotonic()) > 0:
+            message = link.wait_for(("MISSION_ACK", "STATUSTEXT"), left)
+            if message is None:
+                break
+            if message.get_type() == "MISSION_ACK":
+                if _is(mission_type, message) and int(message.type) not in (NO_SPACE, ERROR):
+                    return None
+                continue
+            for text in link.texts[mark:]:
+                found = _LIMIT.search(text)
+                if found and int(found.group(1)) > 0:
+                    return int(found.group(1))
+    return None
 
 
 def download_items(

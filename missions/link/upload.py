@@ -21,6 +21,7 @@ from missions.link.rules import FENCE, MISSION, RALLY, TYPE_NAMES, Difference, W
 from missions.link.transfer import (
     Timing,
     TransferError,
+    ask_capacity,
     clear_items,
     count_items,
     download_items,
@@ -34,6 +35,8 @@ START_TOLERANCE_M = 30.0
 """How far from the sortie's start the vehicle may stand: a lay-by's length, and GPS error."""
 ORDER = (MISSION, FENCE, RALLY)
 RECORD_VERSION = 1
+Lists = Mapping[int, Sequence[WireItem]]
+Result = TypeVar("Result")
 
 
 class UploadRefusedError(FencewalkError):
@@ -197,6 +200,18 @@ def check_ready(
     return reasons
 
 
+def check_capacity(link: Link, lists: Lists, timing: Timing | None = None) -> list[str]:
+    """Which lists are longer than the vehicle says it can hold; empty if it does not say."""
+    reasons = []
+    for kind in ORDER:
+        count = len(lists[kind])
+        room = ask_capacity(link, kind, timing) if count else None
+        if room is not None and count > room:
+            name = TYPE_NAMES[kind]
+            reasons.append(f"the {name} has {count} items, the vehicle holds at most {room}")
+    return reasons
+
+
 def _position(link: Link, wait_s: float) -> LonLat | None:
     for _ in range(4):
         # Asks for the position once, and for a stream of it from autopilots that know only that.
@@ -239,12 +254,13 @@ def upload_sortie(
         UploadRefusedError: if a check speaks against the upload and `force` is empty.
     """
     timing = timing or Timing()
+    lists = wire_lists(sortie)
     reasons = check_ready(link, sortie.mission.home, ready_wait_s)
+    reasons += check_capacity(link, lists, timing)
     if reasons and not force:
         raise UploadRefusedError(
             "not uploaded: " + "; ".join(reasons) + ". Nothing was changed on board."
         )
-    lists = wire_lists(sortie)
     base = UploadResult(
         sortie.sortie_id,
         False,
@@ -270,10 +286,6 @@ def upload_sortie(
     if not all(p.agrees for p in parameters):
         message += "; recommended parameters differ"
     return replace(base, verified=True, message=message, lists=found, parameters=parameters)
-
-
-Lists = Mapping[int, Sequence[WireItem]]
-Result = TypeVar("Result")
 
 
 def _load_and_compare(
