@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,7 +95,7 @@ class Airspace:
 
     def _obstacle(self, number: int, source: str) -> Obstacle:
         line = self.survey.power_line[number]
-        name = line.name or f"power line {number + 1}"
+        name = line.name or str(number + 1)
         points = np.array(line.points, dtype=np.float64)
         xy = self.frame.to_xy(points[:, :2])
         height_m = points[:, 2]
@@ -111,9 +112,9 @@ class Airspace:
 
     def _zone(self, number: int, source: str) -> Zone:
         keep_out = self.survey.keep_out[number]
-        name = keep_out.name or f"keep-out {number + 1}"
+        name = keep_out.name or str(number + 1)
         area = shapely.Polygon(self.frame.to_xy(np.array(keep_out.polygon)))
-        check_polygon(area, f"{source}, keep_out {name}")
+        check_polygon(area, f"{source}, keep_out {name}", self.frame)
         return Zone(name, area, keep_out.floor_m, keep_out.ceiling_m)
 
     @cached_property
@@ -364,7 +365,7 @@ def _strips_of(
     return strips, directions
 
 
-def check_polygon(area: shapely.Polygon, source: str) -> None:
+def check_polygon(area: shapely.Polygon, source: str, frame: LocalFrame) -> None:
     """Refuses a polygon that crosses itself or has no area.
 
     Raises:
@@ -373,8 +374,18 @@ def check_polygon(area: shapely.Polygon, source: str) -> None:
     if not area.is_valid:
         raise InputError(
             source,
-            f"the polygon is not simple ({shapely.is_valid_reason(area)}; metres of the plan)",
+            f"the polygon is not simple ({_fault(area, frame)})",
             "draw its corners in order around it, without crossing lines",
         )
     if area.area < 1.0:
         raise InputError(source, f"the polygon covers only {area.area:.2f} m²")
+
+
+def _fault(area: shapely.Polygon, frame: LocalFrame) -> str:
+    """What is wrong with a polygon, with the place in degrees."""
+    reason = str(shapely.is_valid_reason(area))
+    found = re.fullmatch(r"(.+)\[(\S+) (\S+)\]", reason)
+    if found is None:
+        return reason
+    lon, lat = frame.to_lonlat([[float(found[2]), float(found[3])]])[0]
+    return f"{found[1].lower()} at {lon:.6f}, {lat:.6f}"

@@ -32,7 +32,7 @@ class Districts:
         areas = []
         for district in survey.district:
             area = shapely.Polygon(frame.to_xy(np.array(district.polygon)))
-            check_polygon(area, f"{source}, district {district.name}")
+            check_polygon(area, f"{source}, district {district.name}", frame)
             areas.append(area)
         return cls(tuple(district.name for district in survey.district), tuple(areas))
 

@@ -324,7 +324,7 @@ def _excluded(
             )  # fmt: skip
         return [(start, end)]
     area = shapely.Polygon(frame.to_xy(np.array(exclusion.polygon)))
-    check_polygon(area, source)
+    check_polygon(area, source, frame)
     track = Track.of(boundary, part, frame)
     fine = np.arange(track.chainage_m[0], track.chainage_m[-1], 1.0)
     inside = np.asarray(shapely.intersects_xy(area, track.at(fine)))
