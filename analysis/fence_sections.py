@@ -23,9 +23,9 @@ from corridor import Boundary, Track
 from corridor.findings import FenceState
 
 SECTION_M = 3072.0
-_BESIDE_M = 256.0
+_BESIDE_M = 128.0
 """Read beside a section on both sides: by its end the line has long settled on the evidence."""
-_SETTLED_M = 64.0
+_SETTLED_M = 48.0
 _SAME_LINE_M = 0.1
 
 

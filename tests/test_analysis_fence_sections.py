@@ -58,7 +58,7 @@ def test_sections_cover_the_line_and_share_what_lies_between(
         assert (np.diff(part.chainage_m) > 0).all()
         assert part.xy == pytest.approx(track.at(part.chainage_m))
     for one, other in itertools.pairwise(parts):
-        assert one.chainage_m[-1] - other.chainage_m[0] == pytest.approx(512.0 * scale, rel=1e-6)
+        assert one.chainage_m[-1] - other.chainage_m[0] == pytest.approx(256.0 * scale, rel=1e-6)
 
 
 def test_the_seam_lies_where_both_see_the_fence_stand() -> None:
