@@ -152,6 +152,10 @@ def measure_coverage(
         boundaries or _input(document, plan, "boundaries"),
         **({} if boundaries else document.get("boundary_options", {})),
     )
+    sides = document["survey"].get("sides")
+    if sides:
+        # The other side's fences were not to be flown.
+        lines = [line for line in lines if line.side.value in sides]
     frame = LocalFrame(document["frame"]["lon0_deg"], document["frame"]["lat0_deg"])
     ground = Dem(dem or _input(document, plan, "dem"), frame)
     shots = [shot for flight in flights for shot in flight_shots(flight).shots]

@@ -5,6 +5,7 @@ import math
 
 import geopandas
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
@@ -112,6 +113,22 @@ def test_what_two_pictures_show_is_covered(plan, tmp_path):
     assert found.length_m("covered") == pytest.approx(260, abs=1.0)
     assert any("taken to have been turned as planned" in note for note in found.notes)
     assert sum(one.length_m for one in found.stretches) == pytest.approx(300.0, abs=0.05)
+
+
+def test_a_side_that_was_not_to_be_flown_is_not_missing(plan, tmp_path):
+    table = geopandas.read_file(plan / "b.geojson")
+    other = table.assign(side="right").set_geometry(table.geometry.translate(0, 0.0004), crs=4326)
+    both = geopandas.GeoDataFrame(pd.concat([table, other]), crs=4326)
+    both.to_file(plan / "b.geojson", driver="GeoJSON", COORDINATE_PRECISION=10)
+    write_shots(tmp_path / "photos.csv", shots_along(np.arange(-140, 101, 10)))
+    whole = measure_coverage(plan, [tmp_path / "photos.csv"])
+    assert {one.side for one in whole.stretches} == {"left", "right"}
+    document = json.loads((plan / "plan.json").read_text())
+    document["survey"]["sides"] = ["left"]
+    (plan / "plan.json").write_text(json.dumps(document))
+    found = measure_coverage(plan, [tmp_path / "photos.csv"])
+    assert {one.side for one in found.stretches} == {"left"}
+    assert found.missing == ()
 
 
 def test_a_camera_that_stopped_leaves_a_hole_of_the_right_length(plan, tmp_path, capsys):

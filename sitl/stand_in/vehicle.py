@@ -326,6 +326,10 @@ class Vehicle:
             self.craft.fix_heading(heading)
         elif item.command in MOUNT_COMMANDS:
             self.mount.take(item)
+            report = self.mount.fields()
+            if report is not None:
+                # It points there at once, so a photograph of this moment is one of there.
+                self.broadcast("GIMBAL_DEVICE_ATTITUDE_STATUS", report)
         elif item.command in (112, 114, 181, 183, 188, 189, 207, 211, 215):
             pass  # accepted; the stand-in has nothing on board that they would move
         else:
