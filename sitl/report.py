@@ -10,7 +10,7 @@ import numpy as np
 
 from corridor import write_text
 from corridor.values import FloatArray
-from sitl.flight import FlightResult
+from sitl.flight import FlightResult, above_terrain
 from sitl.scenario import Scenario
 from sitl.verify import Verification
 
@@ -103,7 +103,12 @@ def _map(result: FlightResult, v: Verification) -> str:
     ]
     layers = [v.plan_xy, v.track_xy]
     everything = np.vstack([layer for layer in layers if len(layer)] or [np.zeros((1, 2))])
-    low, high = everything.min(axis=0) - 40.0, everything.max(axis=0) + 40.0
+    size = float(np.ptp(everything, axis=0).max()) + 80.0
+    # The fence belongs in the picture unless it is so far out that the flight would be a dot.
+    near = [fence for fence in fences if np.ptp(fence, axis=0).max() < 2.5 * size]
+    everything = np.vstack([everything, *near])
+    margin = 40.0 if not near else 15.0
+    low, high = everything.min(axis=0) - margin, everything.max(axis=0) + margin
     width, tall = 1000.0, float(np.clip(1000.0 * (high - low)[1] / (high - low)[0], 220, 760))
     scale = min(width / (high - low)[0], tall / (high - low)[1])
     middle = 0.5 * (low + high)
@@ -124,7 +129,7 @@ def _map(result: FlightResult, v: Verification) -> str:
     if result.recording.photos:
         lonlat = np.array([(row[2], row[1]) for row in result.recording.photos])
         parts += [
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.2" fill="{_PHOTO}"/>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{_PHOTO}"/>'
             for x, y in place(v.frame.to_xy(lonlat))
         ]
     for name, point in _marks(result, v):
@@ -162,6 +167,9 @@ def _profile(result: FlightResult, v: Verification) -> str:
         stations = np.concatenate([[0.0], np.cumsum(steps)])
         known = np.isfinite(v.along_m)
         planned[known] = np.interp(v.along_m[known], stations, v.plan_up_m)
+        if above_terrain(result.sortie.mission):
+            # Waypoints count from the ground below; the drawing counts from home.
+            planned += v.ground_up_m - v.ground_up_m[0]
     values = np.concatenate([v.track_up_m, v.ground_up_m, [0.0]])
     values = values[np.isfinite(values)]
     low, high = float(values.min()) - 3.0, float(values.max()) + 5.0
@@ -175,7 +183,7 @@ def _profile(result: FlightResult, v: Verification) -> str:
 
     parts = [_line(place(v.ground_up_m), _GROUND, 2.0)]
     parts += [_line(place(planned), _PLAN, 4.0), _line(place(v.track_up_m), _FLOWN, 1.6)]
-    for up in np.linspace(np.ceil(low / 10) * 10, np.floor(high / 10) * 10, 5):
+    for up in np.arange(np.ceil(low / (step := _nice(high - low))) * step, high, step):
         y = tall - 26 - (tall - 44) * (up - low) / (high - low)
         parts.append(
             f'<line x1="46" x2="{width - 14:.0f}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e3e7ec"/>'
@@ -188,6 +196,12 @@ def _profile(result: FlightResult, v: Verification) -> str:
             f"{times[-1] * share:.0f} s</text>"
         )
     return f'<svg viewBox="0 0 {width:.0f} {tall:.0f}">{"".join(parts)}</svg>'
+
+
+def _nice(span: float) -> float:
+    """A round step that divides a span in about five."""
+    power = 10.0 ** np.floor(np.log10(max(span, 1e-3) / 5.0))
+    return float(next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= span / 5.0))
 
 
 def _events(result: FlightResult) -> str:
