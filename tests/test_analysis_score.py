@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import geopandas
 import numpy as np
@@ -10,6 +12,7 @@ import shapely
 from click.testing import CliRunner
 
 from analysis.score import (
+    Calibration,
     ScoreSpec,
     Stated,
     as_json,
@@ -19,6 +22,7 @@ from analysis.score import (
     read_stated,
     score,
     score_pair,
+    write_diagram,
 )
 from analysis.score.source import FenceLine
 from corridor import InputError, LocalFrame, Side
@@ -354,6 +358,46 @@ def test_command_scores_one_site_and_several(tmp_path: Path) -> None:
     assert value["breaches"]["recall"] == {"found": 1, "total": 2, "frac": 0.5}
     assert value["fence_line"]["median_m"] == pytest.approx(0.0, abs=1e-9)
     assert value["calibration"]["breach"]["expected_error"] == 0.0
+
+
+def test_one_side_is_scored_by_itself() -> None:
+    left, right = breach(100, 102, **VISIBLE), breach(300, 303, "B2", side=Side.RIGHT, **VISIBLE)
+    other = tuple(replace(piece, side=Side.RIGHT) for piece in KILOMETRE)
+    lines = tuple(FenceLine(line((0, 0), (9, 0)), "G75", side) for side in Side)
+    truth = replace(stated(left, right, fence=(*KILOMETRE, *other)), fence_lines=lines)
+    found = replace(stated(left, fence=(*KILOMETRE, *other)), fence_lines=lines)
+    recalls = {side: score_pair(found.on(side), truth.on(side)).breaches for side in Side}
+    assert {side: (t.recall.found, t.recall.total) for side, t in recalls.items() if t} == {
+        Side.LEFT: (1, 1), Side.RIGHT: (0, 1),
+    }  # fmt: skip
+    assert [each.side for each in truth.on(Side.LEFT).fence_lines or ()] == [Side.LEFT]
+    assert stated(left).on(Side.LEFT).pieces is None
+
+
+def test_the_diagram_shows_each_bin_where_it_belongs(tmp_path: Path) -> None:
+    statements = [(0.95, True, 3.0), (0.95, False, 1.0), (0.25, False, 1.0)]
+    write_diagram(
+        tmp_path / "r.svg", {"breach": calibration_of(statements), "plot": Calibration(())}
+    )
+    root = ElementTree.fromstring((tmp_path / "r.svg").read_text())
+    space = "{http://www.w3.org/2000/svg}"
+    dots = {each.findtext(f"{space}title"): each for each in root.iter(f"{space}circle")}
+    assert set(dots) == {"4 at 0.95: 75 % right", "1 at 0.25: 0 % right"}
+    sure, unsure = dots["4 at 0.95: 75 % right"], dots["1 at 0.25: 0 % right"]
+    assert float(sure.get("cx", 0)) - float(unsure.get("cx", 0)) == pytest.approx(0.7 * 220)
+    assert float(unsure.get("cy", 0)) - float(sure.get("cy", 0)) == pytest.approx(0.75 * 220)
+    assert float(sure.get("r", 0)) > float(unsure.get("r", 0))
+
+
+def test_the_command_draws_the_diagram(tmp_path: Path) -> None:
+    write_site(tmp_path / "scene", [breach(100, 102, **VISIBLE)], "truth.gpkg")
+    write_site(tmp_path / "a", [breach(100, 102, confidence=0.8)], "findings.gpkg")
+    order = [str(tmp_path / "a"), "--truth", str(tmp_path / "scene"), "--json",
+             "--diagram", str(tmp_path / "out" / "r.svg")]  # fmt: skip
+    result = CliRunner().invoke(score_command, order)
+    assert result.exit_code == 0, result.output
+    json.loads(result.output)
+    assert "1 at 0.80: 100 % right" in (tmp_path / "out" / "r.svg").read_text()
 
 
 def test_text_and_json_of_a_full_score() -> None:
