@@ -187,7 +187,7 @@ def _profile(result: FlightResult, v: Verification) -> str:
         y = tall - 26 - (tall - 44) * (up - low) / (high - low)
         parts.append(
             f'<line x1="46" x2="{width - 14:.0f}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e3e7ec"/>'
-            f'<text x="4" y="{y + 4:.1f}" font-size="12">{up:.0f} m</text>'
+            f'<text x="4" y="{y + 4:.1f}" font-size="12">{up + 0.0:.0f} m</text>'
         )
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         x = 46 + (width - 60) * share

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gzip
+import math
 import shutil
 import struct
 import time
@@ -287,3 +288,33 @@ def test_matching_a_thousand_is_quick():
     match = match_frames(frames, shots)
     assert len(match.pairs) == len(frames)
     assert time.process_time() - started < 20.0
+
+
+def test_where_the_gimbal_looked_comes_from_the_log(tmp_path):
+    from pymavlink.dialects.v20 import ardupilotmega as dialect
+
+    mav = dialect.MAVLink(None, srcSystem=1, srcComponent=1)
+    half = math.radians(-40.0) / 2
+    rest = (math.nan, math.nan, math.nan, 0)
+    place = (296_200_000, 1_067_500_000)
+
+    def at(boot_ms):
+        return mav.global_position_int_encode(boot_ms, *place, 290_000, 40_000, 0, 0, 0, 9000)
+
+    def photo(number):
+        return mav.camera_feedback_encode(
+            number * 10**6, 0, 0, number, *place, 290.0, 40.0, 1.0, -5.0, 90.0, 0.0, 3
+        )
+
+    tilted = mav.gimbal_device_attitude_status_encode(
+        0, 0, 0, 12, (math.cos(half), 0.0, math.sin(half), 0.0), *rest
+    )
+    messages = [at(1000), photo(1), tilted, at(1200), photo(2), at(60_000), photo(3)]
+    log = tmp_path / "flight.tlog"
+    log.write_bytes(
+        b"".join(struct.pack(">Q", 10**15 + n * 1000) + m.pack(mav) for n, m in enumerate(messages))
+    )
+    shots = flight_shots(log).shots
+    assert shots[0].gimbal_deg is None
+    assert shots[1].gimbal_deg == pytest.approx((90.0, -40.0, 0.0), abs=1e-3)
+    assert shots[2].gimbal_deg is None, "a report of a minute ago says nothing"
