@@ -2,7 +2,7 @@
 
 Each SCENE is a folder written by `fencewalk scene`. Strips are straightened along the true fence
 and along parallels to it that hold none; a crop gets a drawn line's error, a mirror image, other
-light, other colours, blur and noise, and every third one a simple fence or wall painted on ground
+light, other colours, blur and noise, and every other one a simple fence or wall painted on ground
 without one, so that the network does not depend on how the generator draws. Needs the extra
 `train`.
 """
@@ -215,7 +215,9 @@ def paint_fence(
         at += width + rng.uniform(2, 15)
     there = np.where(state == 0, 1.0, 0.0)
     there = cv2.GaussianBlur(there[None, :].astype(np.float32), (0, 0), 0.7)[0]
-    width = rng.choice([0.04, 0.06, 0.1, 0.2, 0.35, 0.6]) * rng.uniform(0.8, 1.3) / ACROSS_M
+    width = (
+        rng.choice([0.04, 0.06, 0.1, 0.2, 0.3, 0.5, 0.8, 1.1]) * rng.uniform(0.8, 1.3) / ACROSS_M
+    )
     soft = rng.uniform(0.4, 1.2)
     light = float(np.log1p(rng.uniform(0.12, 1.3)) * rng.choice([-1.0, 1.0]))
     ragged = cv2.GaussianBlur(
@@ -226,7 +228,12 @@ def paint_fence(
     gain = np.zeros_like(body)
     tint = rng.normal(0, 0.12, 3)
     opacity = rng.uniform(0.4, 1.0)
-    gain += body * light * there[None, :] * ragged[None, :] * opacity
+    rubble = 1.0
+    if width * ACROSS_M > 0.25 and rng.uniform() < 0.5:
+        stones = rng.normal(0, 1, (ROWS, _CROP)).astype(np.float32)
+        stones = cv2.GaussianBlur(stones, (0, 0), sigmaX=rng.uniform(0.4, 1.5), sigmaY=1.5)
+        rubble = 1.0 + rng.uniform(0.1, 0.5) * stones / stones.std()
+    gain += body * light * there[None, :] * ragged[None, :] * opacity * rubble
     if rng.uniform() < 0.55:
         spacing, posts = rng.uniform(1.8, 3.2), rng.uniform(0.05, 0.14)
         near = np.abs(((t + rng.uniform(0, 3)) / spacing) % 1.0 - 0.5) * spacing
@@ -243,6 +250,12 @@ def paint_fence(
         else:
             cast = np.exp(-0.5 * ((y - away) / rng.uniform(0.6, 2.0)) ** 2)
             gain -= rng.uniform(0.1, 0.5) * cast * there[None, :]
+    if rng.uniform() < 0.5:
+        # The shade of trees and slopes.
+        shade = rng.normal(0, 1, (ROWS, _CROP)).astype(np.float32)
+        reach = rng.uniform(6, 40)
+        shade = cv2.GaussianBlur(shade, (0, 0), sigmaX=reach, sigmaY=reach)
+        canvas *= np.exp(rng.uniform(0.1, 0.6) * shade / shade.std())[..., None]
     if rng.uniform() < 0.4:
         edge = expit(y / rng.uniform(0.5, 4.0))
         canvas *= np.exp(rng.normal(0, 0.2, 3)[None, None, :] * edge[..., None])
@@ -384,7 +397,7 @@ def train(net: FenceNet, samples: list[Sample], given: argparse.Namespace, reloa
         plain = [s for s in samples if not s.fenced]
         drawn = []
         for index in range(given.batch):
-            pool = plain if index % 3 == 0 and plain else fenced
+            pool = plain if index % 2 == 0 and plain else fenced
             drawn.append(draw(pool[rng.integers(len(pool))], rng))
         inputs, rows, states = (np.stack(part) for part in zip(*drawn, strict=True))
         given_inputs = torch.from_numpy(inputs).contiguous(memory_format=torch.channels_last)
