@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -91,3 +95,49 @@ def test_two_processes_give_the_same(tmp_path: Path) -> None:
     with Crew(2) as crew:
         two = run_pieces(pieces(tmp_path / "b", 1, 2, 3), tmp_path / "k2", "k", TYPES, crew)
     assert {n: t.numbers[0] for n, t in one.items()} == {n: t.numbers[0] for n, t in two.items()}
+
+
+NAPPING = """
+import os, sys, time
+from pathlib import Path
+from analysis.pieces_of_work import Crew
+
+def nap(folder):
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(120)
+
+if __name__ == "__main__":
+    with Crew(2) as crew:
+        list(crew.do(nap, [(sys.argv[1],), (sys.argv[1],)]))
+"""
+
+
+def test_processes_end_with_the_one_that_is_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    script = tmp_path / "napping.py"
+    script.write_text(NAPPING)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(folder)], stderr=subprocess.DEVNULL
+    )
+    wait_until(lambda: len(list(folder.iterdir())) == 2 or process.poll() is not None)
+    process.kill()
+    process.wait()
+    napping = [int(path.name) for path in folder.iterdir()]
+    assert len(napping) == 2
+    wait_until(lambda: not any(is_alive(pid) for pid in napping))
+
+
+def wait_until(done: Callable[[], bool], longest_s: float = 60.0) -> None:
+    until_s = time.monotonic() + longest_s
+    while not done():
+        assert time.monotonic() < until_s, "waited in vain"
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"  # one that nobody waits for stays a zombie
