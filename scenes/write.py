@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import geopandas
@@ -15,9 +16,11 @@ import rasterio
 import rasterio.shutil
 import shapely
 from affine import Affine
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
-from corridor import Progress, atomic_path, silent, write_json
+from corridor import InputError, Progress, atomic_path, silent, write_json
 from corridor.findings import FenceState, write_gpkg
 from scenes.grid import Window
 from scenes.layout import EPSG, Layout, lay_out
@@ -143,6 +146,7 @@ def _write_cog(
         "bigtiff": "if_safer",
     }
     with (
+        _saying_what_is_full(path),
         rasterio.Env(GDAL_CACHEMAX=_CACHE_MB),
         atomic_path(path) as partial,
         tempfile.TemporaryDirectory(prefix=f".scene-{os.getpid()}-", dir=path.parent) as scratch,
@@ -160,6 +164,20 @@ def _write_cog(
                     sink.write(values, window=where)
                 after(tile)
         rasterio.shutil.copy(raw, partial, driver="COG", **cog)
+        with rasterio.open(partial) as written:
+            # GDAL tells of a full disk at the end in its log alone; what is cut off is the end.
+            written.read(window=RasterWindow(0, grid.height - 1, grid.width, 1))
+
+
+@contextlib.contextmanager
+def _saying_what_is_full(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (RasterioError, CPLE_BaseError) as error:
+        raise InputError(
+            path, f"could not be written whole ({error}); no part of it was left",
+            "room on the disk, some 4 bytes a pixel while it is made",
+        ) from error  # fmt: skip
 
 
 def _write_ortho(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -156,6 +157,22 @@ def test_the_next_run_removes_what_a_killed_one_left_but_nothing_of_a_living_one
         assert run.exit_code == 0, run.output
     assert not list((tmp_path / "s").glob(".*"))
     assert at_work.exists()
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        # No file may grow beyond 300 kB: writing fails as on a full disk.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
+        with pytest.raises(SystemExit) as stopped:
+            main([*SMALL.split(), str(tmp_path / "s")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert stopped.value.code == 2
+    assert "room on the disk" in capsys.readouterr().err
+    assert list((tmp_path / "s").iterdir()) == []
 
 
 def test_a_wrong_value_ends_with_2_and_a_message(

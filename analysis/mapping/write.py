@@ -17,6 +17,7 @@ import rasterio
 import rasterio.shutil
 from affine import Affine
 from rasterio.enums import ColorInterp
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
@@ -243,7 +244,7 @@ def _check_whole(path: Path) -> None:
 def _saying_what_is_full(out: Path) -> Iterator[None]:
     try:
         yield
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
         raise InputError(
             out, f"could not be written whole ({error}); nothing was left", "room on the disk"
         ) from error
