@@ -341,3 +341,23 @@ def test_pymavlink_checks_the_stand_ins_signatures() -> None:
     fresh.signing.secret_key = KEY
     with pytest.raises(dialect.MAVError, match="signature"):
         fresh.parse_buffer(bytes(spoilt))
+
+
+# The monitor.
+
+
+def test_a_lane_that_begins_before_its_boundary_has_a_station() -> None:
+    sortie = small_sortie(4)
+    lane = {"route": "G75", "side": "left", "chainage_start_m": -9.0, "chainage_end_m": 170.0}
+    watch = SortieMonitor(replace(sortie, details={"lanes": [lane]}))
+    kind = dialect.MAVLink_global_position_int_message
+
+    def at(east_deg: float) -> str:
+        lon = round((106.7506 + east_deg) * 1e7)
+        watch.take(kind(0, 296_200_000, lon, 280_000, 30_000, 0, 0, 0, 0), 1.0)
+        return watch.look(1.0).station
+
+    watch.take(dialect.MAVLink_mission_current_message(5), 1.0)
+    assert at(0.00002) == "K0+000"
+    # The first of three equal legs goes 58 m east and 22 m north: 58² / 62² of it, 179 m in all.
+    assert at(0.0006) == "K0+043"

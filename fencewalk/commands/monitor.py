@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
 import queue
 import threading
@@ -85,6 +86,8 @@ def monitor(
 def _connect(address: str, messages: queue.SimpleQueue[Any]) -> Any:
     import dronekit
 
+    # What the vehicle says is shown with the alarms.
+    logging.getLogger("autopilot").setLevel(logging.CRITICAL)
     device, _, rate = address.partition(",")
     baud = {"baud": int(rate)} if rate.isdigit() else {}
     try:

@@ -230,5 +230,6 @@ def _station(
         chainage = (
             high - share * (high - low) if lane.get("reverse") else low + share * (high - low)
         )
-        return format_station(chainage), f"{lane['route']} {lane['side']}"
+        # A lane reaches a little past its boundary's ends, and so before K0.
+        return format_station(max(chainage, 0.0)), f"{lane['route']} {lane['side']}"
     return "", ""

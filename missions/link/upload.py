@@ -34,6 +34,8 @@ MUST_NOT_ARM = "THE AIRCRAFT MUST NOT BE ARMED"
 START_TOLERANCE_M = 30.0
 """How far from the sortie's start the vehicle may stand: a lay-by's length, and GPS error."""
 ORDER = (MISSION, FENCE, RALLY)
+FITS_EVERYWHERE = {MISSION: 100, FENCE: 30, RALLY: 5}
+"""Shorter lists fit the smallest boards, and asking makes every station show a warning."""
 RECORD_VERSION = 1
 Lists = Mapping[int, Sequence[WireItem]]
 Result = TypeVar("Result")
@@ -205,7 +207,9 @@ def check_capacity(link: Link, lists: Lists, timing: Timing | None = None) -> li
     reasons = []
     for kind in ORDER:
         count = len(lists[kind])
-        room = ask_capacity(link, kind, timing) if count else None
+        if count <= FITS_EVERYWHERE[kind]:
+            continue
+        room = ask_capacity(link, kind, timing)
         if room is not None and count > room:
             name = TYPE_NAMES[kind]
             reasons.append(f"the {name} has {count} items, the vehicle holds at most {room}")
