@@ -361,3 +361,16 @@ def test_a_lane_that_begins_before_its_boundary_has_a_station() -> None:
     assert at(0.00002) == "K0+000"
     # The first of three equal legs goes 58 m east and 22 m north: 58² / 62² of it, 179 m in all.
     assert at(0.0006) == "K0+043"
+
+
+def test_an_upload_that_is_interrupted_is_taken_back(bench: Bench) -> None:
+    def interrupt(done: int, _: int, text: str) -> None:
+        if text.startswith("mission") and done == 4:
+            raise KeyboardInterrupt
+
+    with virtual_link(bench=bench) as (link, _):
+        result = upload(link, small_sortie(5), progress=interrupt)
+    assert not result.verified
+    assert "upload failed: interrupted" in result.message
+    assert MUST_NOT_ARM in result.message
+    assert counts(bench) == [0, 0, 0]

@@ -216,3 +216,26 @@ def test_a_signing_key_is_read_from_a_file_or_refused(tmp_path: Path) -> None:
 def test_the_three_lists_are_kept_apart() -> None:
     lists = wire_lists(small_sortie(4))
     assert [len(lists[kind]) for kind in (MISSION, FENCE, RALLY)] == [10, 4, 1]
+
+
+def test_a_vehicle_that_reboots_ends_its_tcp_connection_and_is_cleared_all_the_same() -> None:
+    with serving(speedup=SPEEDUP) as (server, port):
+        with open_link(f"tcp:127.0.0.1:{port}") as link:
+            link.wait_for_vehicle()
+            assert link.wait_for("STATUSTEXT", 30, lambda m: "using GPS" in m.text)
+        with open_link(f"tcp:127.0.0.1:{port}") as link:
+            link.wait_for_vehicle()
+            boots = []
+
+            def reboot(done: int, _: int, text: str) -> None:
+                if not boots and text.startswith("mission") and done == 4:
+                    boots.append(server.vehicle)
+                    link.send("command_long", link.system, 1, 246, 0, 1, 0, 0, 0, 0, 0, 0)
+
+            patient = replace(TIMING, patience_s=1.0)
+            result = upload_sortie(link, small_sortie(6), timing=patient, progress=reboot)
+        assert boots
+        assert server.vehicle is not boots[0]
+        assert not result.verified
+        assert "were cleared" in result.message
+        assert [len(protocol.store) for protocol in server.vehicle.protocols.values()] == [0, 0, 0]
