@@ -24,6 +24,7 @@ import shapely
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
+from rasterio.windows import Window
 
 from analysis.footpath_work import search_area
 from analysis.output import condition_csv, require_tiling
@@ -248,6 +249,25 @@ def test_a_run_that_is_killed_goes_on_and_comes_out_the_same(
         assert (out / "strips" / strip.name).read_bytes() == strip.read_bytes()
     hidden = [path for path in out.rglob("*") if path.name.startswith(".")]
     assert not hidden, "what the killed run left behind"
+
+
+def test_tiles_and_processes_change_nothing(
+    long_site: tuple[Path, Path], whole_run: Path, tmp_path: Path
+) -> None:
+    tiles = []
+    with rasterio.open(long_site[0]) as whole:
+        for number, (first, last) in enumerate(itertools.pairwise([0, 3011, 5500, whole.width])):
+            window = Window(first, 0, last - first, whole.height)
+            at = {"transform": whole.window_transform(window), "photometric": "rgb"}
+            bands = whole.read(window=window)
+            tiles.append(write_ortho(tmp_path / f"tile{number}.tif", bands=bands, **at))
+    out = tmp_path / "out"
+    order = ["--boundaries", long_site[1], "--only", "fence", "--jobs", 2, "--out", out]
+    assert run("analyze", *tiles, *order) == 0
+    for name in ("findings.geojson", "condition.csv"):
+        assert (out / name).read_bytes() == (whole_run / name).read_bytes()
+    (strip,) = (whole_run / "strips").iterdir()
+    assert (out / "strips" / strip.name).read_bytes() == strip.read_bytes()
 
 
 @pytest.fixture(scope="module")
