@@ -316,10 +316,15 @@ def _opposite(
 
 
 def _longer(track: Track) -> Track:
-    """The track with straight pieces at both ends: a road goes on where the drawn fence ends."""
+    """The track with straight pieces at both ends: a road goes on where the drawn fence ends.
+
+    Not a loop ramp's, which comes back to where it began and joins other roads there.
+    """
+    first, last = track.chainage_m[[0, -1]]
+    if float(np.hypot(*(track.xy[-1] - track.xy[0]))) < 0.5 * (last - first):
+        return track
     before = track.xy[0] - _BEYOND_M * _unit(track.xy[1] - track.xy[0])
     after = track.xy[-1] + _BEYOND_M * _unit(track.xy[-1] - track.xy[-2])
-    first, last = track.chainage_m[[0, -1]]
     chainage = np.concatenate([[first - _BEYOND_M], track.chainage_m, [last + _BEYOND_M]])
     return Track(np.vstack([before, track.xy, after]), chainage)
 

@@ -77,9 +77,13 @@ class PlanContext:
             inward[mine] = -offset * boundary.side.outward
             along[mine] = track.direction_at(chainage)
             # A road goes on where the drawn fence ends, for 100 m straight on; then it is unknown.
+            # A loop ramp, whose ends lie side by side, joins other roads there.
+            apart_m = float(np.hypot(*(track.xy[-1] - track.xy[0])))
+            goes_on = apart_m >= 0.5 * float(track.chainage_m[-1] - track.chainage_m[0])
             for end, sign in ((0, -1.0), (-1, 1.0)):
                 beyond = np.flatnonzero(sign * (chainage - track.chainage_m[end]) >= 0)
-                if not len(beyond):
+                if not len(beyond) or not goes_on:
+                    inward[mine[beyond]] = -np.inf
                     continue
                 ahead = along[mine[beyond]]
                 away = xy[mine[beyond]] - track.xy[end]
