@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.enums import ColorInterp, Resampling
 
+from analysis import raster_source
 from analysis.raster import Orthophoto
 from corridor import Boundary, InputError, Side
 
@@ -160,6 +161,39 @@ def test_tiles_make_one_picture_and_the_first_named_wins(tmp_path: Path) -> None
     assert patch.rgb[0, :, 0].tolist() == [50] * 10 + [90] * 5
     patch = Orthophoto.open([right, left]).read()
     assert patch.rgb[0, :, 0].tolist() == [50] * 5 + [90] * 10
+
+
+def test_a_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.full((3, 20, 20), 50, np.uint8))
+    assert (Orthophoto.open(path).read().rgb == 50).all()
+    write(path, np.full((3, 20, 20), 90, np.uint8))
+    assert (Orthophoto.open(path).read().rgb == 90).all()
+
+
+def test_no_more_than_some_files_stay_open(tmp_path: Path) -> None:
+    paths = [
+        write(
+            tmp_path / f"{n}.tif", np.full((3, 8, 8), 9 + n, np.uint8), at=(EAST + 0.8 * n, NORTH)
+        )
+        for n in range(12)
+    ]
+    picture = Orthophoto.open(paths)
+    for _ in range(2):
+        assert (picture.read().rgb[0, ::8, 0] == np.arange(9, 21)).all()
+    assert 0 < len(raster_source._open) <= raster_source._KEPT_OPEN < len(paths)
+    raster_source.close_all()
+    assert not raster_source._open
+
+
+def test_the_level_for_looking_is_one_that_the_file_holds(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", noise(64, 64), gsd_m=0.02)
+    assert Orthophoto.open(path).level_gsd_m(0.1) == 0.02
+    with rasterio.open(path, "r+") as dataset:
+        dataset.build_overviews([2, 4], Resampling.average)
+    picture = Orthophoto.open(path)
+    assert picture.level_gsd_m(0.03) == 0.02
+    assert picture.level_gsd_m(0.05) == pytest.approx(0.04)
+    assert picture.level_gsd_m(1.0) == pytest.approx(0.08)
 
 
 def test_bands_are_taken_by_their_names(tmp_path: Path) -> None:
