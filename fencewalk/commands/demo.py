@@ -7,11 +7,8 @@ from pathlib import Path
 
 import click
 import geopandas
-from shapely.ops import substring
 
-from corridor import InputError, atomic_path
-
-_TURN_M = 45.0
+from corridor import InputError
 
 
 @click.command(short_help="The whole chain on a generated site, in minutes, no hardware.")
@@ -40,10 +37,10 @@ def demo(out: Path, seed: int, length_m: float) -> int:
     site, plan, flight, findings = (out / name for name in ("scene", "plan", "flight", "findings"))
     start = time.monotonic()
     worst = _run("scene", "--seed", str(seed), "--length", f"{length_m:g}", "--out", str(site))
-    drawn, flown = site / "boundaries.geojson", out / "flown.geojson"
-    launch = _middle(drawn, flown)
+    drawn = site / "boundaries.geojson"
+    launch = _middle(drawn)
     orders: list[list[str]] = [
-        ["plan", str(flown), "--dem", str(site / "dsm.tif"), "--height", "50"],
+        ["plan", str(drawn), "--dem", str(site / "dsm.tif"), "--height", "50"],
         ["check", str(plan)],
         ["fly", str(plan), "--vehicle", "stand-in", "--out", str(flight)],
         ["analyze", str(site / "ortho.tif"), "--boundaries", str(drawn), "--out", str(findings)],
@@ -59,21 +56,10 @@ def demo(out: Path, seed: int, length_m: float) -> int:
     return worst
 
 
-def _middle(drawn: Path, flown: Path) -> str:
-    """Writes the middle of the drawn lines, and says where to launch.
-
-    The site's heights end with its picture, and an aircraft turns beyond the end of its lane.
-    """
-    lines = geopandas.read_file(drawn)
-    metric = lines.to_crs(lines.estimate_utm_crs())
-    lines["chainage_start_m"] = lines["chainage_start_m"] + _TURN_M
-    lines.geometry = metric.geometry.apply(
-        lambda line: substring(line, _TURN_M, line.length - _TURN_M)
-    ).to_crs(lines.crs)
-    with atomic_path(flown) as partial:
-        lines.to_file(partial, driver="GeoJSON")
-    launch = lines.geometry.iloc[0].coords[0]
-    return f"{launch[0]:.6f},{launch[1]:.6f}"
+def _middle(drawn: Path) -> str:
+    """Where to launch: in the middle of the first line, far from where the site's heights end."""
+    launch = geopandas.read_file(drawn).geometry.iloc[0].interpolate(0.5, normalized=True)
+    return f"{launch.x:.6f},{launch.y:.6f}"
 
 
 def _run(*order: str) -> int:
