@@ -118,7 +118,9 @@ def small_sortie(waypoints: int = 4) -> Sortie:
 
 
 @contextlib.contextmanager
-def serving(speedup: float = 50.0, **parameters: float) -> Iterator[tuple[Server, int]]:
+def serving(
+    speedup: float = 50.0, udp: tuple[str, int] | None = None, **parameters: float
+) -> Iterator[tuple[Server, int]]:
     """A stand-in in a thread of this process, for speed; gives it and its port."""
     table = Parameters()
     table.put("SIM_SPEEDUP", speedup)
@@ -127,7 +129,7 @@ def serving(speedup: float = 50.0, **parameters: float) -> Iterator[tuple[Server
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = Server(HOME, 250.0, 0.0, table, port)
+    server = Server(HOME, 250.0, 0.0, table, port, udp=udp)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     end = time.monotonic() + 60

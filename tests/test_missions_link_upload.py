@@ -1,6 +1,7 @@
 """Uploads over good and bad links: verified means equal, and a failure is never silent."""
 
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -170,6 +171,23 @@ def test_what_the_vehicle_keeps_wrongly_is_found(
     assert [(d.sequence, d.field) for d in result.differences] == [(3, "z")]
     assert MUST_NOT_ARM in result.message
     assert store.items == []
+
+
+def test_over_udp() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        place = probe.getsockname()
+    sortie = small_sortie(3)
+    with serving(speedup=SPEEDUP, udp=place) as (server, port):
+        with (
+            open_link(f"udpin:127.0.0.1:{place[1]}") as link,
+            open_link(f"tcp:127.0.0.1:{port}") as other,
+        ):
+            link.wait_for_vehicle()
+            other.wait_for_vehicle()  # several clients, on either kind of link
+            assert link.wait_for("STATUSTEXT", 30, lambda m: "using GPS" in m.text)
+            assert upload_sortie(link, sortie, timing=TIMING).verified
+        assert on_board(server, sortie)
 
 
 def test_an_armed_or_distant_vehicle_is_refused(vehicle: tuple[Server, int]) -> None:
