@@ -111,7 +111,8 @@ class RunningVehicle:
 def find_arducopter(given: Path | None = None) -> Path:
     """The arducopter to start: the one given, FENCEWALK_ARDUCOPTER, or the one on the PATH.
 
-    A folder is taken for ArduPilot's source tree with a simulator built in it.
+    A folder is taken for ArduPilot's source tree with a simulator built in it, and so is the
+    `sim_vehicle.py` of such a tree: what that would start is started, without its terminals.
 
     Raises:
         InputError: if there is none.
@@ -119,8 +120,16 @@ def find_arducopter(given: Path | None = None) -> Path:
     named = str(given) if given is not None else os.environ.get("FENCEWALK_ARDUCOPTER", "")
     if named:
         path = Path(named)
+        if path.name == "sim_vehicle.py" and len(path.resolve().parents) > 2:
+            path = path.resolve().parents[2]
         if path.is_dir():
-            path = path / "build" / "sitl" / "bin" / "arducopter"
+            tree, path = path, path / "build" / "sitl" / "bin" / "arducopter"
+            if not path.is_file() and (tree / "Tools" / "autotest" / "sim_vehicle.py").is_file():
+                raise InputError(
+                    "--arducopter" if given is not None else "FENCEWALK_ARDUCOPTER",
+                    f"'{named}' holds ArduPilot's sources, and no simulator built in them",
+                    "build it there: ./waf configure --board sitl && ./waf copter",
+                )
         if path.is_file() and os.access(path, os.X_OK):
             return path.resolve()
         raise InputError(

@@ -233,6 +233,20 @@ def test_a_vehicle_that_is_not_known_to_be_simulated_is_not_touched(answers: boo
     assert set(heard) <= {0, 20, 76}
 
 
+def test_a_source_tree_is_taken_where_a_simulator_is_built_in_it(tmp_path: Path) -> None:
+    script = tmp_path / "Tools" / "autotest" / "sim_vehicle.py"
+    script.parent.mkdir(parents=True)
+    script.touch()
+    for given in (tmp_path, script):
+        with pytest.raises(InputError, match=r"waf configure --board sitl"):
+            find_arducopter(given)
+    program = tmp_path / "build" / "sitl" / "bin" / "arducopter"
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    for given in (tmp_path, script, program):
+        assert find_arducopter(given) == program.resolve()
+
+
 def test_junit_names_what_failed(tmp_path: Path) -> None:
     scenario = Scenario(name="a<b", description="")
     write_junit(tmp_path / "j.xml", [Outcome(scenario, tmp_path, failure="no & vehicle")], "x")
