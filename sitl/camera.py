@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -41,6 +41,7 @@ from sitl.camera_scene import CameraScene, open_scene
 Picture = npt.NDArray[np.uint8]
 
 _NOISE_COUNT = 1_000_003
+_PREFIXES = {"dji": "DJI_", "sony": "DSC0"}
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class CameraSpec:
         exposure_step_frac: how much brightness differs from frame to frame.
         quality: JPEG's, 1 to 100.
         started_at: time of the vehicle's boot.
-        prefix: of file names, followed by the shot's number.
+        like: whose tags: `dji` tells the gimbal's angles, height above home and the lens in XMP;
+            `sony` tells place and time in EXIF and nothing else, as a camera hung below does.
         seed: of noise and errors.
     """
 
@@ -103,7 +105,7 @@ class CameraSpec:
     exposure_step_frac: float = 0.02
     quality: int = 92
     started_at: dt.datetime = dt.datetime(2026, 5, 12, 2, 0, 0, tzinfo=dt.UTC)
-    prefix: str = "DJI_"
+    like: Literal["dji", "sony"] = "dji"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -184,7 +186,7 @@ def render_flight(
             progress(n, len(shots), "photographing")
             picture, seen = painter.frame(pose, speeds[n], rng)
             empty += not seen
-            path = folder / f"{spec.prefix}{n + 1:04d}.JPG"
+            path = folder / f"{_PREFIXES[spec.like]}{n + 1:04d}.JPG"
             tags = _tags(told[n], spec)
             _write_jpeg(path, picture, tags, spec.quality)
             frames.append(path)
@@ -398,6 +400,17 @@ def _tags(shot: Shot, spec: CameraSpec) -> PhotoTags:
         raise ValueError("a shot needs the gimbal's angles here")
     camera = spec.camera
     diagonal_px = math.hypot(camera.width_px, camera.height_px)
+    focal_35mm = camera.focal_x_px * math.hypot(36, 24) / diagonal_px
+    if spec.like == "sony":
+        return PhotoTags(
+            lon_deg=shot.lon_deg,
+            lat_deg=shot.lat_deg,
+            altitude_m=shot.altitude_m,
+            taken_at=spec.started_at + dt.timedelta(milliseconds=shot.time_boot_ms),
+            make="fencewalk",
+            model=camera.name or "simulated camera",
+            focal_35mm=focal_35mm,
+        )
     return PhotoTags(
         lon_deg=shot.lon_deg,
         lat_deg=shot.lat_deg,
@@ -415,7 +428,7 @@ def _tags(shot: Shot, spec: CameraSpec) -> PhotoTags:
         rtk=spec.receiver.rtk,
         make="fencewalk",
         model=camera.name or "simulated camera",
-        focal_35mm=camera.focal_x_px * math.hypot(36, 24) / diagonal_px,
+        focal_35mm=focal_35mm,
         camera=camera,
     )
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import json
 import shutil
 import subprocess
 import warnings
@@ -186,6 +187,18 @@ def test_files_say_what_a_drone_would_say(world, tmp_path):
     told = read_shots(frames / "photos.csv")
     assert [shot.file for shot in told] == ["DJI_0001.JPG", "DJI_0002.JPG"]
     assert told[0].gimbal_deg == pytest.approx(shots[0].gimbal_deg, abs=1e-5)
+
+
+def test_files_of_a_camera_that_hangs_below_tell_place_and_time_alone(world, tmp_path):
+    frames = photograph(tmp_path, world, [shot_at(1, 10.0, 15.0, 20.0, 90.0)], like="sony")
+    tags = read_tags(frames / "DSC00001.JPG", CAMERA.width_px, CAMERA.height_px)
+    assert (tags.lon_deg, tags.lat_deg) == pytest.approx(lonlat(10.0, 15.0), abs=1e-8)
+    assert tags.altitude_m == pytest.approx(820.0, abs=0.001)
+    assert tags.taken_at is not None
+    assert tags.yaw_deg is tags.pitch_deg is tags.height_m is tags.camera is None
+    # What the file does not say stands beside it.
+    assert read_shots(frames / "photos.csv")[0].file == "DSC00001.JPG"
+    assert json.loads((frames / "camera.json").read_text())["width_px"] == CAMERA.width_px
 
 
 def test_other_programs_read_them(world, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from rich.console import Console
@@ -15,6 +15,7 @@ from fencewalk.common import existing_path, json_option, print_json, progress_ba
 
 if TYPE_CHECKING:
     from missions.mission import Mission, Sortie
+    from sitl.camera import CameraSpec
     from sitl.session import FlightOptions, Outcome
 
 
@@ -84,6 +85,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="With --camera: how well positions in the frames' EXIF are known.",
 )
+@click.option(
+    "--frames-like",
+    type=click.Choice(["dji", "sony"]),
+    default="dji",
+    show_default=True,
+    help="With --camera: what frames tell. dji: also the gimbal's angles and the lens, in XMP;"
+    " sony: place and time alone (fencewalk orthophoto then needs --poses OUT/frames/photos.csv and"
+    " --camera OUT/frames/camera.json).",
+)
 @json_option
 def fly(
     plan: Path,
@@ -101,6 +111,7 @@ def fly(
     parameter_files: tuple[Path, ...],
     scene: Path | None,
     receiver: str,
+    frames_like: Literal["dji", "sony"],
     as_json: bool,
 ) -> int:
     """Fly a sortie in simulation and check it against its plan.
@@ -158,7 +169,8 @@ def fly(
         with progress_bar(f"{sortie.sortie_id} {scenario.name}") as progress:
             outcomes = [fly_scenario(sortie, scenario, options, out, progress)]
         if scene is not None and (out / "photos.csv").is_file():
-            _photograph(plan, sortie.mission, out, scene, receiver, as_json)
+            spec = _camera_of(plan, receiver, frames_like)
+            _photograph(sortie.mission, out, scene, spec, as_json)
     if junit is not None:
         write_junit(junit, outcomes, kind)
     if as_json:
@@ -168,23 +180,25 @@ def fly(
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
-def _photograph(
-    plan: Path, mission: Mission, flight: Path, scene: Path, receiver: str, as_json: bool
-) -> None:
+def _camera_of(plan: Path, receiver: str, frames_like: Literal["dji", "sony"]) -> CameraSpec:
     from missions.plan_files import read_plan_document
-    from sitl.camera import RECEIVERS, CameraSpec, camera_of_plan, render_flight
+    from sitl.camera import RECEIVERS, CameraSpec, camera_of_plan
 
-    document = read_plan_document(plan)
-    camera = document["camera"]
-    spec = CameraSpec(
-        camera_of_plan(camera),
-        RECEIVERS[receiver],
-        exposure_s=float(camera.get("exposure_s", 0.001)),
-    )
+    camera = read_plan_document(plan)["camera"]
+    exposure_s = float(camera.get("exposure_s", 0.001))
+    lens = camera_of_plan(camera)
+    return CameraSpec(lens, RECEIVERS[receiver], exposure_s=exposure_s, like=frames_like)
+
+
+def _photograph(
+    mission: Mission, flight: Path, scene: Path, spec: CameraSpec, as_json: bool
+) -> None:
+    from sitl.camera import render_flight
+
     with progress_bar("camera") as progress:
         made = render_flight(flight, scene, spec, flight / "frames", progress, mission)
     if not as_json:
-        click.echo(f"{len(made.frames)} frames in {flight / 'frames'} ({receiver} positions)")
+        click.echo(f"{len(made.frames)} frames in {flight / 'frames'}")
         if made.empty:
             click.echo(f"{made.empty} of them show nothing of {scene}")
 
