@@ -16,6 +16,7 @@ import numpy.typing as npt
 import shapely
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import cKDTree
 from shapely.geometry.base import BaseGeometry
 
 from corridor import Track
@@ -35,6 +36,7 @@ _SQUARE_DEG = 60.0
 _AROUND_M = 600.0
 _DOORS = 14
 _FEW_NODES = 20
+_BETWEEN_M = 130.0
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ class Router:
         lines = [shapely.LineString([nodes[a], nodes[b]]) for a, b in plain]
         tree = shapely.STRtree(lines)
         made: list[tuple[int, int, bool]] = []
+        free: list[int] = []
         for number, place, inward in doors:
             ray = shapely.LineString([place + 1.0 * inward, place + (far_m + 40.0) * inward])
             hits = tree.query(ray, predicate="intersects")
@@ -209,6 +212,11 @@ class Router:
             elif not len(hits):
                 nodes.append(place + far_m * inward)
                 made.append((number, len(nodes) - 1, True))
+                free.append(len(nodes) - 1)
+        if free:
+            # Between the two carriageways of a split road one goes on from crossing to crossing.
+            near = cKDTree(np.array([nodes[k] for k in free])).query_pairs(_BETWEEN_M)
+            made += [(free[a], free[b], False) for a, b in sorted(near)]
         return [
             (a, b, over) for a, b, over in made
             if not over or self._is_square(shapely.LineString([nodes[a], nodes[b]]))
