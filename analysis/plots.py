@@ -17,8 +17,6 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 
-from analysis.beds import beds
-from analysis.footpaths.network import Network
 from analysis.raster import Orthophoto
 from analysis.rows import Octave, RowWindow, octaves, row_windows, signals
 from corridor import Boundary, Progress, Track, silent
@@ -47,8 +45,6 @@ _LEAST_ROWS = 2.6
 _LEAST_MIX_FRAC = 0.12
 _LEAST_AREA_M2 = 8.0
 _LEAST_CONFIDENCE = 0.5
-# Of the rectangle around it a bed fills this at least; what sprawls is waste ground.
-_LEAST_REGULAR = 0.55
 _EDGE_FRAC = 0.5
 # A wave must stand out from waves of the same period in other directions, pixel by pixel.
 _LEAST_CONTRAST = 1.5
@@ -60,9 +56,8 @@ class Plot:
 
     Attributes:
         outline: in the picture's CRS.
-        period_m: from row to row; 0 where no rows were seen.
-        along_rad: direction of the rows, or of the longer side without them, counter-clockwise from
-            the picture's east, 0 to pi.
+        period_m: from row to row.
+        along_rad: direction of the rows, counter-clockwise from the picture's east, 0 to pi.
         confidence: 0 to 1.
         inside_loop: whether it lies inside the loop of a ramp.
         evidence: cue to strength.
@@ -87,7 +82,6 @@ def find_plots(
     *,
     loops: shapely.Geometry | None = None,
     progress: Progress = silent,
-    network: Network | None = None,
 ) -> list[Plot]:
     """Finds plots.
 
@@ -96,7 +90,6 @@ def find_plots(
         area: where to look, in the picture's CRS.
         loops: the insides of loop ramps (`loop_insides`), for `Plot.inside_loop`.
         progress: told of working resolutions done.
-        network: that looks for beds besides; without one only rows speak.
     """
     found: list[Plot] = []
     levels = octaves(ortho)
@@ -106,48 +99,8 @@ def find_plots(
             windows = [w for w in row_windows(ortho, octave, part) if _has_rows(w)]
             for group in _groups(windows):
                 found += _outlined(ortho, octave, group, part, loops)
-    if network is not None:
-        found = _with_beds(found, beds(ortho, area, network), loops)
     progress(len(levels), len(levels), "plots")
     return _distinct(found)
-
-
-def _with_beds(
-    by_rows: Sequence[Plot],
-    by_network: Sequence[tuple[shapely.Polygon, float]],
-    loops: shapely.Geometry | None,
-) -> list[Plot]:
-    """Plots that either saw. Where both did, the network's outline counts: it ends with the bed."""
-    result: list[Plot] = []
-    used: set[int] = set()
-    for outline, logit in by_network:
-        rectangle = shapely.minimum_rotated_rectangle(outline)
-        regular = float(outline.area / max(shapely.area(rectangle), 1e-9))
-        if outline.area < _LEAST_AREA_M2 or regular < _LEAST_REGULAR:
-            continue
-        evidence = {"bed": logit, "regular_outline": regular}
-        confidence = float(1.0 / (1.0 + np.exp(-logit)))
-        period_m, along_rad = 0.0, _longer_side_rad(rectangle)
-        for number, plot in enumerate(by_rows):
-            if shapely.intersection(plot.outline, outline).area > 0.3 * plot.area_m2:
-                used.add(number)
-                evidence = {**plot.evidence, **evidence}
-                confidence = 1.0 - (1.0 - confidence) * (1.0 - plot.confidence)
-                period_m, along_rad = plot.period_m, plot.along_rad
-        inside = loops is not None and (
-            shapely.intersection(outline, loops).area > 0.5 * outline.area
-        )
-        result.append(
-            Plot(outline, period_m, along_rad, min(confidence, 0.99), bool(inside), evidence)
-        )
-    return result + [plot for number, plot in enumerate(by_rows) if number not in used]
-
-
-def _longer_side_rad(rectangle: shapely.Geometry) -> float:
-    """Direction of a rectangle's longer side, 0 to pi."""
-    sides = np.diff(shapely.get_coordinates(rectangle)[:3], axis=0)
-    longer = sides[int(np.argmax(np.hypot(*sides.T)))]
-    return float(np.arctan2(longer[1], longer[0]) % np.pi)
 
 
 def plot_findings(
@@ -177,7 +130,7 @@ def plot_findings(
                 evidence={cue: round(value, 3) for cue, value in plot.evidence.items()},
                 extra={
                     "area_m2": round(plot.area_m2, 1),
-                    "row_period_m": round(plot.period_m, 3) or None,
+                    "row_period_m": round(plot.period_m, 3),
                     "row_direction_deg": round(float(np.degrees(plot.along_rad)), 1),
                     "inside_loop": plot.inside_loop,
                 },

@@ -177,10 +177,14 @@ def strip_picture(path: Path, length_m: float, gsd_m: float) -> None:
 
 @main.command()
 @click.option("--work", type=click.Path(path_type=Path), default=Path("footpaths-speed"))
-def speed(work: Path) -> None:
+@click.option(
+    "--length", "lengths_m", multiple=True, type=float, default=(200.0, 1000.0, 2000.0),
+    show_default=True, help="Metres of band.",
+)  # fmt: skip
+def speed(work: Path, lengths_m: tuple[float, ...]) -> None:
     """CPU seconds for 60 m by 1 km at 5 cm, memory, and the filter against scikit-image's Sato."""
     work.mkdir(parents=True, exist_ok=True)
-    for length_m in (200.0, 1000.0, 2000.0):
+    for length_m in lengths_m:
         picture = work / f"strip-{length_m:.0f}.tif"
         strip_picture(picture, length_m, 0.05)
         ortho = Orthophoto.open(picture)

@@ -99,6 +99,30 @@ def test_the_size_of_tiles_changes_nothing(meadow: Orthophoto, network: bool) ->
         assert one.evidence == other.evidence
 
 
+def test_the_size_of_tiles_changes_nothing_in_a_band(meadow: Orthophoto) -> None:
+    """What is computed of a tile depends on the area, what is found does not."""
+    area = shapely.LineString([(WEST, NORTH - 12), (WEST + 70, NORTH - 30)]).buffer(9)
+    runs = [
+        find_footpaths(meadow, area, config=FootpathConfig(network_weight=0.0, tile_px=tile_px))
+        for tile_px in (96, 256)
+    ]
+    assert len(runs[0]) == len(runs[1]) > 0
+    for one, other in zip(*runs, strict=True):
+        assert one.centreline.equals(other.centreline)
+
+
+def test_white_holes_hold_no_path(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    rgb = np.array([95, 115, 60]) + rng.normal(0, 9, (300, 300, 1)) * np.ones(3)
+    rgb[140:148, 20:280] = 255
+    assert (
+        find_footpaths(
+            write(tmp_path / "o.tif", rgb.clip(1, 255).astype(np.uint8), 0.1), config=FILTER
+        )
+        == []
+    )
+
+
 def test_only_the_area_asked_for(meadow: Orthophoto) -> None:
     area = shapely.box(WEST + 10, NORTH - 45, WEST + 40, NORTH)
     paths = find_footpaths(meadow, area, config=FILTER)

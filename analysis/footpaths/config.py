@@ -38,4 +38,4 @@ class FootpathConfig:
     spur_m: float = 4.0
     least_length_m: float = 8.0
     link_m: float = 12.0
-    tile_px: int = 256
+    tile_px: int = 512

@@ -22,7 +22,7 @@ from analysis.footpaths import curves, strips
 from analysis.footpaths.channels import LOCAL_WINDOW_M, RGB_STEPS, network_input, odd_px, to_lab
 from analysis.footpaths.config import FootpathConfig
 from analysis.footpaths.grid import WorkingGrid
-from analysis.footpaths.network import HALO_PX, PLOT, Network
+from analysis.footpaths.network import CLASSES, HALO_PX, Network
 
 Array = npt.NDArray[Any]
 
@@ -201,7 +201,7 @@ class EvidenceTiles:
         if self._network is not None:
             reach = self._network_halo_px
             planes = network_input(lab[around(reach)], seen[around(reach)], self._grid.gsd_m)
-            raw = self._network.run(planes)[:PLOT][middle(reach)]
+            raw = self._network.run(planes)[: len(CLASSES)][middle(reach)]
             logits = np.round(np.clip(raw, -7.9, 7.9) * LOGIT_STEPS).astype(np.int8)
             low, high = self._config.logit_range
             weighted = np.clip(logits[0].astype(np.float32) / LOGIT_STEPS, low, high)

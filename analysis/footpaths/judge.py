@@ -149,7 +149,10 @@ class Judge:
         index = self._lookup.index(places)
         index = index[index >= 0]
         if len(index) == 0:
-            return dict.fromkeys(("score", "z", "footpath", "vehicle", "sealed", "straight"), -8.0)
+            return {
+                **dict.fromkeys(("score", "z", "footpath", "vehicle", "sealed"), -8.0),
+                "straight": 0.0,
+            }
         logits = self._pixels.logits[index].mean(axis=0)
         return {
             "score": float(self._pixels.score[index].mean()),

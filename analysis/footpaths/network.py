@@ -13,8 +13,8 @@ Array = npt.NDArray[Any]
 
 HALO_PX = 192
 """Working pixels around a place that its answer depends on (receptive field, rounded up)."""
-FOOTPATH, VEHICLE, SEALED, PLOT = range(4)
-"""What the logits are of, in their order."""
+CLASSES = ("footpath", "vehicle", "sealed")
+"""What the logits are of, in their order; a network may give more after them."""
 MODEL = Path(__file__).parents[1] / "models" / "footpaths.onnx"
 
 
@@ -35,6 +35,7 @@ class Network:
         )
 
     def run(self, planes: Array) -> Array:
-        """(6, rows, columns) float32 as of `network_input` to (4, rows / 2, columns / 2) logits."""
+        """(6, rows, columns) float32 as of `network_input` to (3 or more, rows / 2, columns / 2)
+        logits."""
         (logits,) = self._session.run(["logits"], {"planes": planes[np.newaxis]})
         return np.asarray(logits[0])

@@ -44,6 +44,8 @@ GROUND_SHARE = 0.4
 """Of pictures from scenes and on real ground, for each one that is painted altogether."""
 CROPS_PER_CANVAS = 24
 CLASS_WEIGHT = (1.0, 0.4, 0.4, 0.5)
+PLOTS_ONLY = (0.0, 0.0, 0.0, 1.0)
+"""Plots are few and small: a network of their own learns them in minutes."""
 
 
 class Block(nn.Module):
@@ -137,15 +139,18 @@ def crop(kept: Kept, rng: np.random.Generator) -> Kept:
     return planes, target, weight
 
 
-def loss_of(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Weighted cross entropy of each class, and overlap (dice) of the footpaths."""
+def loss_of(
+    logits: Tensor, target: Tensor, weight: Tensor, classes: tuple[float, ...] = CLASS_WEIGHT
+) -> Tensor:
+    """Weighted cross entropy of each class, and overlap (dice) of the one that counts most."""
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     # Footpaths cover a few per cent of the ground.
     balance = 1 + 3 * target
     parts = (entropy * weight * balance).sum(dim=(0, 2, 3)) / (weight.sum(dim=(0, 2, 3)) + 1)
-    total = (parts * torch.tensor(CLASS_WEIGHT)).sum()
-    found = torch.sigmoid(logits[:, 0]) * weight[:, 0]
-    wanted = target[:, 0] * weight[:, 0]
+    total = (parts * torch.tensor(classes)).sum()
+    most = int(np.argmax(classes))
+    found = torch.sigmoid(logits[:, most]) * weight[:, most]
+    wanted = target[:, most] * weight[:, most]
     dice = 1 - (2 * (found * wanted).sum() + 50) / (found.sum() + wanted.sum() + 50)
     return total + 0.5 * dice
 
@@ -189,6 +194,7 @@ def train(
     minutes: float,
     seed: int,
     resume: Path | None,
+    classes: tuple[float, ...] = CLASS_WEIGHT,
 ) -> None:
     """Trains for some minutes, writing checkpoint, ONNX and log to `out` along the way."""
     torch.set_num_threads(1)
@@ -218,7 +224,7 @@ def train(
             owed -= 1
         net.train()
         planes, target, weight = pool.batch()
-        loss = loss_of(net(planes), target, weight)
+        loss = loss_of(net(planes), target, weight, classes)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -271,20 +277,23 @@ def export(net: nn.Module, out: Path) -> None:
 @click.option("--minutes", default=50.0, show_default=True, help="How long to train.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--resume", type=click.Path(path_type=Path), help="Weights (.pt) to go on from.")
+@click.option("--plots", is_flag=True, help="A network for plots alone.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The ONNX file.")
 def main(
     scenes: tuple[Path, ...], ground: tuple[Path, ...], minutes: float, seed: int,
-    resume: Path | None, out: Path,
+    resume: Path | None, plots: bool, out: Path,
 ) -> None:  # fmt: skip
     """Trains the footpath network on painted pictures, generated SCENES and path-free GROUND."""
     sources: list[tuple[Source, float]] = [(lambda rng: painted(rng, CANVAS_PX), 1.0)]
     sources += [(read_ground(path), GROUND_SHARE / len(ground)) for path in ground]
     if scenes:
-        sources.append((scene_samples(scenes, CANVAS_PX), SCENE_SHARE))
+        share = 2 * SCENE_SHARE if plots else SCENE_SHARE
+        sources.append((scene_samples(scenes, CANVAS_PX, plots=plots), share))
     click.echo(
         json.dumps({"scenes": len(scenes), "ground": [str(g) for g in ground], "seed": seed})
     )
-    train(sources, out, minutes=minutes, seed=seed, resume=resume)
+    classes = PLOTS_ONLY if plots else CLASS_WEIGHT
+    train(sources, out, minutes=minutes, seed=seed, resume=resume, classes=classes)
 
 
 if __name__ == "__main__":

@@ -48,10 +48,11 @@ SIGNS = {
     "footpath": (0.0, 5.0),
     "vehicle": (-5.0, 0.0),
     "sealed": (-5.0, 0.0),
-    "straight": (-5.0, 0.0),
+    "straight": (-0.5, 0.0),
 }
-"""Least and greatest weight of a cue: what speaks for a path nowhere speaks against one."""
-CANVAS_PX = 640
+"""Least and greatest weight of a cue: what speaks for a path nowhere speaks against one. Painted
+paths all wander, because they were painted so; mown ones in the field do not always."""
+CANVAS_PX = 512
 _WEST, _NORTH = 500_000.0, 3_000_000.0
 
 

@@ -38,6 +38,7 @@ class _Scene:
     plot: Array
     not_inside: Array
     on_path: Array
+    on_plot: Array
     gsd_m: float
 
 
@@ -77,9 +78,10 @@ def _read(folder: Path) -> _Scene:
         hidden = _drawn(shapely.union_all(crowns.geometry.to_numpy()), patch)
         ignore |= (hidden > 0) & ((footpath > 0) | (plot > 0))
     places = np.argwhere((footpath > 0) & ~ignore)
-    if len(on_plot := np.argwhere((plot > 0) & ~ignore)):
-        places = np.concatenate([places, on_plot[:: max(1, 3 * len(on_plot) // (len(places) + 1))]])
-    return _Scene(patch.rgb, footpath, ignore, plot, inside == 0, places, float(patch.affine.a))
+    on_plot = np.argwhere((plot > 0) & ~ignore)[::50]
+    return _Scene(
+        patch.rgb, footpath, ignore, plot, inside == 0, places, on_plot, float(patch.affine.a)
+    )
 
 
 def _drawn(shape: shapely.Geometry, patch: Any) -> Array:
@@ -88,7 +90,9 @@ def _drawn(shape: shapely.Geometry, patch: Any) -> Array:
     )
 
 
-def scene_samples(folders: Sequence[Path], size_px: int) -> Callable[[np.random.Generator], Sample]:
+def scene_samples(
+    folders: Sequence[Path], size_px: int, *, plots: bool = False
+) -> Callable[[np.random.Generator], Sample]:
     """A source of pictures out of generated scenes, each seen through another camera.
 
     Footpaths are learned from them; what else there is built is no footpath, and more is not told.
@@ -97,6 +101,7 @@ def scene_samples(folders: Sequence[Path], size_px: int) -> Callable[[np.random.
         folders: each with ortho.tif, truth.gpkg and scene.json, or with such folders in it, where
             new ones may turn up while they are read.
         size_px: of the pictures.
+        plots: whether to look at plots rather than at paths.
     """
     scenes: dict[Path, _Scene] = {}
 
@@ -116,9 +121,10 @@ def scene_samples(folders: Sequence[Path], size_px: int) -> Callable[[np.random.
         gsd_m = float(rng.uniform(0.075, 0.15))
         rows, columns = scene.footpath.shape
         centre = rng.uniform(0, 1, 2) * (rows, columns)
-        if len(scene.on_path) and rng.random() < 0.7:
+        places = scene.on_plot if plots else scene.on_path
+        if len(places) and rng.random() < 0.7:
             spread = 0.3 * size_px * gsd_m / scene.gsd_m
-            centre = scene.on_path[rng.integers(len(scene.on_path))] + rng.normal(0, spread, 2)
+            centre = places[rng.integers(len(places))] + rng.normal(0, spread, 2)
         turn = cv2.getRotationMatrix2D(
             (float(centre[1]), float(centre[0])), float(rng.uniform(0, 360)), scene.gsd_m / gsd_m
         )
