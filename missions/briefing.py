@@ -285,9 +285,8 @@ def _profile(plan: SurveyPlan, made: PlannedSortie) -> tuple[str, float]:
             f'<text x="2" y="{y + 3:.1f}">{value:.0f} m</text>'
         )
     for value in np.linspace(0, at[-1], 6):
-        grid.append(
-            f'<text x="{28 + across * value:.1f}" y="{height - 5}">{value / 1000:.1f} km</text>'
-        )
+        x = min(28 + across * value, width - 38)
+        grid.append(f'<text x="{x:.1f}" y="{height - 5}">{value / 1000:.1f} km</text>')
     polygon = " ".join(f"{x:.1f},{y:.1f}" for x, y in area)
     svg = (
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" class="profile">{"".join(grid)}'
