@@ -44,6 +44,7 @@ HALO_PX = _COLLAR_PX + _COLLAR_GROW_PX
 class Source:
     """One file as it is read: through a warp if its own grid is not north up in true metres.
 
+    `overviews` are their widths and heights, which some writers round up and others down;
     `one_mask` says that all bands share one mask, `collars` whether black, and whether white, fills
     the rim where no mask says so.
     """
@@ -57,7 +58,7 @@ class Source:
     alpha: int | None
     declared_mask: bool
     dtype: str
-    overviews: tuple[int, ...]
+    overviews: tuple[tuple[int, int], ...]
     warp: bool
     one_mask: bool = False
     collars: tuple[bool, bool] = (False, False)
@@ -85,8 +86,7 @@ def level_for(source: Source, pixel_m: float) -> Level:
     """The coarsest level that is no coarser than `pixel_m`."""
     a, e = source.transform.a, -source.transform.e
     best = Level(None, source.width, source.height, a, e)
-    for index, factor in enumerate(source.overviews):
-        width, height = -(-source.width // factor), -(-source.height // factor)
+    for index, (width, height) in enumerate(source.overviews):
         x_m, y_m = a * source.width / width, e * source.height / height
         if max(x_m, y_m) <= pixel_m * 1.001:
             best = Level(index, width, height, x_m, y_m)
@@ -340,12 +340,20 @@ def _checked(path: Path, dataset: Any) -> Source:
         alpha=alpha,
         declared_mask=declared,
         dtype=dtype,
-        overviews=() if warp else tuple(dataset.overviews(rgb[0])),
+        overviews=() if warp else _overview_sizes(path, len(dataset.overviews(rgb[0]))),
         warp=warp,
         one_mask=not warp and MaskFlags.per_dataset in dataset.mask_flag_enums[rgb[0] - 1],
     )
     # A warp makes its own mask where the file has nothing.
     return source if warp else replace(source, collars=_collars_of(source))
+
+
+def _overview_sizes(path: Path, count: int) -> tuple[tuple[int, int], ...]:
+    sizes = []
+    for index in range(count):
+        with rasterio.open(path, overview_level=index) as dataset:
+            sizes.append((dataset.width, dataset.height))
+    return tuple(sizes)
 
 
 def _metres_per_unit(crs: CRS, middle: tuple[float, float]) -> float | None:

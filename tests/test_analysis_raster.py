@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -183,6 +184,22 @@ def test_no_more_than_some_files_stay_open(tmp_path: Path) -> None:
     assert 0 < len(raster_source._open) <= raster_source._KEPT_OPEN < len(paths)
     raster_source.close_all()
     assert not raster_source._open
+
+
+def test_overviews_are_as_large_as_they_are(tmp_path: Path) -> None:
+    # A COG halves and rounds down: 153 becomes 76, 38, 19, where 153 / 8 would be 20.
+    plain = write(tmp_path / "plain.tif", np.full((3, 101, 153), 77, np.uint8))
+    path = tmp_path / "cog.tif"
+    rasterio.shutil.copy(plain, path, driver="COG", BLOCKSIZE="128", OVERVIEW_COUNT="3")
+    picture = Orthophoto.open(path)
+    for gsd_m in (0.2, 0.4, 0.8):
+        patch = picture.read(gsd_m=gsd_m)
+        assert (patch.rgb[patch.valid] == 77).all()
+        assert patch.valid[:-1, :-1].all()
+        # What lies at the very edge, where a level may end before the file does.
+        _, south, east, north = picture.bounds
+        rim = picture.read((east - gsd_m / 2, south, east, north), gsd_m)
+        assert rim.rgb.shape[0] == patch.rgb.shape[0]
 
 
 def test_the_level_for_looking_is_one_that_the_file_holds(tmp_path: Path) -> None:
