@@ -36,6 +36,7 @@ def _session() -> Any:
     # One thread: the same sums in the same order, and other pieces have the other cores.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # it would keep the most that any piece ever took
     model = files("analysis.models").joinpath("fence.onnx").read_bytes()
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 

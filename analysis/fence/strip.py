@@ -114,6 +114,7 @@ def straighten(ortho: Orthophoto, centre: Centre, first: int, last: int, reach_m
         size = (len(offset), end - begin, per_column)
         into = slice(max(begin, first) - first, min(end, last) - first)
         part = slice(max(first - begin, 0), min(end, last) - begin)
-        rgb[:, into] = colour.reshape(*size, 3).mean(axis=2, dtype=np.float32)[:, part]
+        total = colour.reshape(*size, 3).sum(axis=2, dtype=np.uint16)
+        rgb[:, into] = total.astype(np.float32)[:, part] / np.float32(per_column)
         valid[:, into] = (seen.reshape(size) >= 250).all(axis=2)[:, part]
     return Strip(first, last, np.asarray(offset, dtype=np.float64), across_m, rgb, valid)
