@@ -42,7 +42,7 @@ _AROUND_CHANCE = 4
 _LEAST_DOUBT = 3
 """An intact stretch of at least so many cells is doubtful where the mean probability of being
 broken, over so many cells, is at least this."""
-_SURE_SLOPE, _SURE_MIDDLE = 2.2, 0.0
+_SURE_SLOPE, _SURE_MIDDLE = 11.6, 0.57
 """From that mean to how often such a breach is one; from scenes 911, 914 to 922."""
 
 

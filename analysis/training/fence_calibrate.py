@@ -135,7 +135,7 @@ def main() -> None:
     print(f"decode._OPINION = ({own:.2f}, {other:.2f}, {-constant:.2f})")
     chance = np.concatenate([each.chance for _, each in measured])
     right = np.concatenate([each.right for _, each in measured])
-    slope, constant = fit_logistic(chance[None], right)
+    slope, constant = fit_logistic(chance[None], right, ridge=0.01)
     print(f"breaches {len(chance)}, right {right.mean():.3f}")
     print(f"assess._SURE_SLOPE, _SURE_MIDDLE = {slope:.1f}, {-constant / slope:.2f}")
 
