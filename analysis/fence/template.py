@@ -83,7 +83,8 @@ def likelihood(light: Light, row: Floats) -> Ratios:
         part = slice(first // 2, -(-last // 2))
         ratio = ratio.reshape(len(ratio), -1, 2).mean(axis=2)
         here = at[first:last:2] / 2 - 0.25
-        everywhere[:, part] = ratio[: len(ratio) // 2 * 2].reshape(-1, 2, ratio.shape[1]).mean(1)
+        # A sharp line is in one of the two rows of a cell, and its neighbour says the contrary.
+        everywhere[:, part] = ratio[: len(ratio) // 2 * 2].reshape(-1, 2, ratio.shape[1]).max(1)
         reach = round(_WANDER_M / ACROSS_M / 2)
         rows = np.round(here).astype(int) + np.arange(-reach, reach + 1)[:, None]
         rows = np.clip(rows, 0, len(everywhere) - 1)
