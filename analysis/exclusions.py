@@ -34,9 +34,12 @@ def read_exclusions(path: Path) -> list[Exclusion]:
     Raises:
         InputError: if there is no polygon.
     """
-    return [
-        Exclusion(area, str(row.get("reason") or _NO_REASON)) for area, row in polygons_of(path)
-    ]
+    found = []
+    for area, row in polygons_of(path):
+        reason = row.get("reason")
+        # A row without a reason holds None, or NaN beside rows of numbers.
+        found.append(Exclusion(area, reason if isinstance(reason, str) and reason else _NO_REASON))
+    return found
 
 
 def without_fence(

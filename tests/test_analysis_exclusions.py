@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
@@ -91,3 +92,12 @@ def test_a_file_without_polygons_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="holds no polygon"):
         read_exclusions(path)
+
+
+def test_a_polygon_without_a_reason_says_so_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "areas.geojson"
+    table = geopandas.GeoDataFrame(
+        {"reason": ["tunnel", None]}, geometry=[polygon(0, 10), polygon(20, 30)], crs="EPSG:4326"
+    )
+    table.to_file(path, driver="GeoJSON")
+    assert [each.reason for each in read_exclusions(path)] == ["tunnel", "no fence here by design"]

@@ -65,15 +65,14 @@ def test_states_are_read_along_the_line_only() -> None:
 @pytest.mark.parametrize("state", [GAP, COLLAPSED, OBSCURED])
 def test_a_stretch_of_three_metres_is_kept(state: int) -> None:
     truth = [INTACT] * 100 + [state] * 15 + [INTACT] * 100
-    sequence, posterior = smooth_states(certain(truth), np.ones(215))
+    sequence = smooth_states(certain(truth), np.ones(215))
     assert np.mean(sequence == truth) > 0.98
-    assert posterior[107, state] > 0.9
-    np.testing.assert_allclose(posterior.sum(axis=1), 1.0)
+    assert sequence[107] == state
 
 
 def test_a_single_cell_is_no_breach() -> None:
     truth = [INTACT] * 50 + [GAP] + [INTACT] * 50
-    sequence, _ = smooth_states(certain(truth), np.ones(101))
+    sequence = smooth_states(certain(truth), np.ones(101))
     assert (sequence == INTACT).all()
 
 
@@ -81,5 +80,5 @@ def test_what_is_not_trusted_takes_its_neighbours_state() -> None:
     truth = [INTACT] * 50 + [GAP] * 10 + [INTACT] * 50
     trust = np.ones(110)
     trust[50:60] = 0.0
-    sequence, _ = smooth_states(certain(truth), trust)
+    sequence = smooth_states(certain(truth), trust)
     assert (sequence == INTACT).all()

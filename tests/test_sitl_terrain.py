@@ -10,9 +10,10 @@ import rasterio
 from link_tools import HOME, Bench, small_sortie
 from pymavlink.dialects.v20 import ardupilotmega as dialect
 from rasterio.transform import from_origin
-from virtual_link import ready_bench, virtual_link
+from virtual_link import VirtualLink, ready_bench, virtual_link
 
 from corridor import LocalFrame
+from missions.link.connection import Link
 from missions.link.terrain import TerrainServer
 from missions.mission import Mission
 from sitl.scenario import read_scenario
@@ -47,6 +48,13 @@ def east_m(bench: Bench) -> float:
     return float(bench.vehicle.craft.position[1])
 
 
+def serve_terrain(link: Link, server: TerrainServer, bench: Bench, way: VirtualLink) -> None:
+    """Answers until the vehicle has all it asked for, twenty minutes of its time at most."""
+    link.observers.append(server)
+    while not bench.vehicle.terrain.complete() and way.now_s < 1200.0:
+        link.receive(1.0)
+
+
 def test_it_asks_for_the_blocks_under_it_and_arms_when_it_has_them(slope: Path) -> None:
     bench = ready_bench()
     bench.upload(list(above_terrain(small_sortie(6).mission).all_items))
@@ -58,9 +66,7 @@ def test_it_asks_for_the_blocks_under_it_and_arms_when_it_has_them(slope: Path) 
         assert asked is not None
         assert (asked.grid_spacing, asked.mask) == (100, (1 << 56) - 1)
         server = TerrainServer(link, slope, FRAME)
-        link.observers.append(server)
-        while not bench.vehicle.terrain.complete() and way.now_s < 1200.0:
-            link.receive(1.0)
+        serve_terrain(link, server, bench, way)
         assert bench.vehicle.terrain.complete()
         assert server.sent % 56 == 0
         assert server.unknown == 0
@@ -74,9 +80,7 @@ def test_legs_above_terrain_follow_it_and_the_return_does_not(slope: Path) -> No
     bench.upload(list(above_terrain(small_sortie(8).mission).all_items))
     with virtual_link(bench=bench) as (link, way):
         link.wait_for_vehicle(5.0)
-        link.observers.append(TerrainServer(link, slope, FRAME))
-        while not bench.vehicle.terrain.complete() and way.now_s < 1200.0:
-            link.receive(1.0)
+        serve_terrain(link, TerrainServer(link, slope, FRAME), bench, way)
         bench.vehicle.set_mode(4)
         assert bench.vehicle.arm() is None
         assert bench.vehicle.set_mode(3)
@@ -102,9 +106,7 @@ def test_without_data_for_five_seconds_it_returns(slope: Path) -> None:
     bench.upload(list(above_terrain(small_sortie(8).mission).all_items))
     with virtual_link(bench=bench) as (link, way):
         link.wait_for_vehicle(5.0)
-        link.observers.append(TerrainServer(link, slope, FRAME))
-        while not bench.vehicle.terrain.complete() and way.now_s < 1200.0:
-            link.receive(1.0)
+        serve_terrain(link, TerrainServer(link, slope, FRAME), bench, way)
     bench.start()
     bench.run(90.0, lambda: bench.vehicle.runner.current >= 6)
     assert bench.vehicle.terrain_following

@@ -170,7 +170,7 @@ def assess(
     state = decode.second_opinion(seen.network, seen.ratio)
     if dsm is not None:
         _cover_by_height(state, dsm, ortho, seen.xy, seen.normal)
-    sequence, _ = decode.smooth_states(state, _trust(seen.imaged, seen.apart))
+    sequence = decode.smooth_states(state, _trust(seen.imaged, seen.apart))
     line = np.where(seen.imaged, seen.line, np.nan)
     told = _running_mean(line, _AROUND_LINE) >= _LEAST_LINE
     chainage = seen.chainage_m.copy()

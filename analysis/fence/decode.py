@@ -115,8 +115,8 @@ def second_opinion(state: Floats, ratio: Floats) -> Floats:
     return np.asarray(np.exp(logs - logsumexp(logs, axis=1)[:, None]))
 
 
-def smooth_states(state: Floats, trust: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
-    """The most likely sequence of states, and each cell's posterior (N, 4).
+def smooth_states(state: Floats, trust: Floats) -> npt.NDArray[np.int64]:
+    """The most likely sequence of states, (N,).
 
     Args:
         state: (N, 4) by each cell's own evidence.
@@ -132,9 +132,7 @@ def smooth_states(state: Floats, trust: Floats) -> tuple[npt.NDArray[np.int64], 
                 move[other, third] = 0.1 * leave[other]
     np.fill_diagonal(move, 1.0 - leave)
     evidence = trust[:, None] * np.log(np.clip(state, 1e-4, 1.0) / _COMMON**_PRIOR_TAKEN_OFF)
-    sequence = _viterbi(evidence, np.log(np.maximum(move, 1e-12)))
-    posterior = _posterior(np.exp(evidence - evidence.max(axis=1, keepdims=True)), move)
-    return sequence, posterior
+    return np.asarray(_viterbi(evidence, np.log(np.maximum(move, 1e-12))))
 
 
 @njit(cache=True)
@@ -183,23 +181,3 @@ def _viterbi(evidence: Any, move: Any) -> Any:  # pragma: no cover - compiled
         path[column] = state
         state = back[column, state]
     return path
-
-
-@njit(cache=True)
-def _posterior(likely: Any, move: Any) -> Any:  # pragma: no cover - compiled
-    columns, states = likely.shape
-    ahead = np.empty((columns, states))
-    value = likely[0] / likely[0].sum()
-    ahead[0] = value
-    for column in range(1, columns):
-        value = (value @ move) * likely[column]
-        value = value / value.sum()
-        ahead[column] = value
-    behind = np.ones(states)
-    out = np.empty((columns, states))
-    for column in range(columns - 1, -1, -1):
-        joint = ahead[column] * behind
-        out[column] = joint / joint.sum()
-        behind = move @ (likely[column] * behind)
-        behind = behind / behind.sum()
-    return out
