@@ -10,6 +10,7 @@ without one, so that the network does not depend on how the generator draws. Nee
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from dataclasses import dataclass
@@ -24,18 +25,24 @@ import numpy.typing as npt
 import shapely
 import torch
 from rasterio.errors import RasterioError
-from scipy.special import expit
 from torch import nn
 
 from analysis.fence.features import ACROSS_M, ALONG_M, ROWS, network_input
 from analysis.fence.strip import Centre, straighten
 from analysis.raster import Orthophoto
+from analysis.training.fence_paint import (
+    CROP,
+    IGNORE,
+    cut_out,
+    disturb,
+    grow_cover,
+    lay_foot,
+    paint_fence,
+)
 from corridor import InputError, Side, Track
 from corridor.findings import BreachType, FenceState, FindingKind, read_condition, read_findings
 
 STATES = ("intact", "gap", "collapsed", "obscured")
-IGNORE = -1
-_CROP = 256
 _REACH_M = 8.4
 _PARALLEL_M = 9.0
 
@@ -50,6 +57,14 @@ class Sample:
     valid: npt.NDArray[np.bool_]
     state: npt.NDArray[np.int8]
     fenced: bool
+    kind: str = ""
+
+
+_OFTEN = {"barbed_wire": 1.5, "expanded_metal": 2.0}
+"""How many times more often strips of these fences are drawn: they are the hard ones."""
+_FENCED_EVERY = (True, False, True, True, False)
+_ON_BREACH = 0.35
+"""Share of the crops of a fence that are laid on one of its breaches."""
 
 
 def load_scene(folder: Path) -> list[Sample]:
@@ -58,6 +73,8 @@ def load_scene(folder: Path) -> list[Sample]:
     truth = folder / "truth.gpkg"
     lines = geopandas.read_file(truth, layer="fence_line").to_crs(ortho.crs)
     pieces, findings = read_condition(truth), read_findings(truth)
+    built = json.loads((folder / "scene.json").read_text())["fences"]
+    kinds = {each["side"]: str(each["kind"]) for each in built}
     samples = []
     for row in lines.itertuples():
         side = Side(row.side)
@@ -91,12 +108,12 @@ def load_scene(folder: Path) -> list[Sample]:
             # People cannot say to the decimetre where a breach begins, nor should the network.
             for end in (first, last):
                 state[max(end - 1, 0) : end + 1] = IGNORE
-        samples.append(_sample(ortho, centre, state, fenced=True))
+        samples.append(_sample(ortho, centre, state, kinds.get(side.value, "")))
         for shift in (-_PARALLEL_M, _PARALLEL_M):
             beside = Centre(centre.chainage_m, centre.xy + shift * centre.normal, centre.normal)
             outward = shift * side.outward > 0
             if outward:
-                plain = _sample(ortho, beside, np.full_like(state, IGNORE), fenced=False)
+                plain = _sample(ortho, beside, np.full_like(state, IGNORE), None)
                 if plain.valid.mean() > 0.8:
                     samples.append(plain)
     return samples
@@ -107,7 +124,7 @@ def _project(geometry: Any, ortho: Orthophoto) -> Any:
 
 
 def _sample(
-    ortho: Orthophoto, centre: Centre, state: npt.NDArray[np.int8], *, fenced: bool
+    ortho: Orthophoto, centre: Centre, state: npt.NDArray[np.int8], kind: str | None
 ) -> Sample:
     parts, seen = [], []
     for first in range(0, len(centre.xy), 1600):
@@ -118,7 +135,8 @@ def _sample(
         look = {"interpolation": cv2.INTER_AREA}
         parts.append(cv2.resize(strip.rgb, size, **look).astype(np.uint8))
         seen.append(cv2.resize(strip.valid.astype(np.uint8), size, **look) > 0)
-    return Sample(np.concatenate(parts, axis=1), np.concatenate(seen, axis=1), state, fenced)
+    rgb, valid = np.concatenate(parts, axis=1), np.concatenate(seen, axis=1)
+    return Sample(rgb, valid, state, kind is not None, kind or "")
 
 
 # One crop, drawn from a strip
@@ -127,11 +145,14 @@ def _sample(
 def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
     """A crop: input (3, ROWS, CROP), row of the fence (CROP / 2) or NaN, state (CROP / 2)."""
     height, length = sample.rgb.shape[:2]
-    first = int(rng.integers(0, max(1, length - _CROP)))
-    along = np.clip(np.arange(first, first + _CROP), 0, length - 1)
+    first = int(rng.integers(0, max(1, length - CROP)))
+    broken = np.flatnonzero((sample.state == 1) | (sample.state == 2))
+    if len(broken) and rng.uniform() < _ON_BREACH:
+        first = int(np.clip(rng.choice(broken) - rng.integers(0, CROP), 0, max(0, length - CROP)))
+    along = np.clip(np.arange(first, first + CROP), 0, length - 1)
     stretch_m = rng.uniform(15, 80)
     phase = rng.uniform(0, 2 * np.pi, 2)
-    t = np.arange(_CROP) * ALONG_M
+    t = np.arange(CROP) * ALONG_M
     reach_m = min(2.6, rng.exponential(1.2))
     wander = reach_m * (
         rng.uniform(-1, 1)
@@ -151,166 +172,30 @@ def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.
             rgb, row, state = paint_fence(rgb, rng)
         else:
             # Ground without a fence is a gap from end to end, wherever one looks.
-            row = np.full(_CROP, np.nan, np.float32)
+            row = np.full(CROP, np.nan, np.float32)
             state = np.where(valid[ROWS // 4 : -ROWS // 4].all(axis=0), 1, IGNORE)
+    elif valid.mean() > 0.9:
+        if rng.uniform() < 0.2:
+            away = rng.uniform(3.0, 5.0) * rng.choice([-1, 1]) / ACROSS_M
+            moved = (rows + np.float32(away)).clip(0, height - 1)
+            known = cv2.remap(sample.valid.astype(np.uint8), columns, moved, cv2.INTER_NEAREST)
+            if known.mean() > 0.98:
+                other = cv2.remap(sample.rgb, columns, moved, cv2.INTER_LINEAR).astype(np.float32)
+                cut_out(rgb, other, row, state, rng)
+        if rng.uniform() < 0.2:
+            lay_foot(rgb, row, rng)
+        if rng.uniform() < 0.2:
+            grow_cover(rgb, row, state, rng)
     if rng.uniform() < 0.5:
         rgb, valid, row = rgb[::-1], valid[::-1], ROWS - 1 - row
     if rng.uniform() < 0.5:
         rgb, valid, row, state = rgb[:, ::-1], valid[:, ::-1], row[::-1], state[::-1]
-    rgb = _disturb(np.ascontiguousarray(rgb), rng)
+    rgb = disturb(np.ascontiguousarray(rgb), rng)
     inputs = network_input(rgb, np.ascontiguousarray(valid))
     pairs = state.reshape(-1, 2)
     state = np.where(pairs[:, 0] == pairs[:, 1], pairs[:, 0], IGNORE)
     row = row.reshape(-1, 2).mean(axis=1)
     return inputs, (row / 2 - 0.25).astype(np.float32), state
-
-
-def _disturb(rgb: Floats, rng: np.random.Generator) -> Floats:
-    """Other light, other balance, other sharpness."""
-    if rng.uniform() < 0.2:
-        coarser = rng.uniform(1.0, 2.0)
-        size = (round(_CROP / max(1.0, 0.5 * coarser)), round(ROWS / coarser))
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-        rgb = cv2.resize(rgb, (_CROP, ROWS), interpolation=cv2.INTER_LINEAR)
-    if rng.uniform() < 0.4:
-        sigma = rng.uniform(0.3, 1.6)
-        rgb = cv2.GaussianBlur(rgb, (0, 0), sigmaX=sigma * ACROSS_M / ALONG_M, sigmaY=sigma)
-    scaled = (rgb / 255.0).clip(0, 1) ** rng.uniform(0.6, 1.7)
-    grey = scaled.mean(axis=2, keepdims=True)
-    scaled = grey + (scaled - grey) * rng.uniform(0.2, 1.5)
-    scaled = scaled * rng.uniform(0.8, 1.2, 3).astype(np.float32) * rng.uniform(0.35, 1.25)
-    if rng.uniform() < 0.1:
-        scaled = 1.0 - scaled
-    if rng.uniform() < 0.2:
-        scaled = scaled[..., rng.permutation(3)]
-    scaled = scaled + rng.normal(0, rng.uniform(0.0, 0.012), scaled.shape)
-    out = (scaled.clip(0, 1) * 255).astype(np.float32)
-    if rng.uniform() < 0.3:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 95))]
-        _, data = cv2.imencode(".jpg", out.astype(np.uint8), quality)
-        out = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.float32)
-    return out
-
-
-def paint_fence(
-    rgb: Floats, rng: np.random.Generator
-) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-    """Paints a plain fence or wall with gaps and cover on ground that has none."""
-    ground, canvas = rgb, rgb.copy()
-    t = np.arange(_CROP) * ALONG_M
-    base = ROWS / 2 + rng.uniform(-2.2, 2.2) / ACROSS_M
-    sway = (
-        rng.uniform(0, 0.5)
-        / ACROSS_M
-        * np.sin(2 * np.pi * t / rng.uniform(15, 60) + rng.uniform(0, 6))
-    )
-    row = (base + sway + rng.normal(0, 0.3, _CROP).cumsum() * 0.05).astype(np.float32)
-    y = np.arange(ROWS)[:, None] - row[None, :]
-    state = np.zeros(_CROP, np.int64)
-    at = rng.uniform(-10, 8)
-    while rng.uniform() < 0.7 and at < 24:
-        width = rng.choice([0.8, 1.0, 1.5, 2.0, 3.0, 3.0, 6.0, 9.0]) * rng.uniform(0.8, 1.2)
-        inside = (t >= at) & (t < at + width)
-        state[inside] = 1
-        at += width + rng.uniform(2, 15)
-    there = np.where(state == 0, 1.0, 0.0)
-    there = cv2.GaussianBlur(there[None, :].astype(np.float32), (0, 0), 0.7)[0]
-    width = (
-        rng.choice([0.04, 0.06, 0.1, 0.2, 0.3, 0.5, 0.8, 1.1]) * rng.uniform(0.8, 1.3) / ACROSS_M
-    )
-    soft = rng.uniform(0.4, 1.2)
-    light = float(np.log1p(rng.uniform(0.12, 1.3)) * rng.choice([-1.0, 1.0]))
-    ragged = cv2.GaussianBlur(
-        rng.normal(0, 1, (1, _CROP)).astype(np.float32), (0, 0), rng.uniform(2, 12)
-    )[0]
-    ragged = 1.0 + 0.25 * ragged / max(float(ragged.std()), 1e-6)
-    body = expit((width / 2 * (0.85 + 0.15 * ragged) - np.abs(y)) / (soft * 0.5))
-    gain = np.zeros_like(body)
-    tint = rng.normal(0, 0.12, 3)
-    opacity = rng.uniform(0.4, 1.0)
-    rubble = 1.0
-    if width * ACROSS_M > 0.25 and rng.uniform() < 0.5:
-        stones = rng.normal(0, 1, (ROWS, _CROP)).astype(np.float32)
-        stones = cv2.GaussianBlur(stones, (0, 0), sigmaX=rng.uniform(0.4, 1.5), sigmaY=1.5)
-        rubble = 1.0 + rng.uniform(0.1, 0.5) * stones / stones.std()
-    gain += body * light * there[None, :] * ragged[None, :] * opacity * rubble
-    if rng.uniform() < 0.55:
-        spacing, posts = rng.uniform(1.8, 3.2), rng.uniform(0.05, 0.14)
-        near = np.abs(((t + rng.uniform(0, 3)) / spacing) % 1.0 - 0.5) * spacing
-        post = np.exp(-0.5 * (near / posts) ** 2)[None, :]
-        lean = rng.uniform(-0.6, 0.6) / ACROSS_M
-        reach = 1.0 / (1.0 + np.exp(np.abs(y - lean / 2) - abs(lean) / 2 - 1.0))
-        left = np.where(rng.uniform() < 0.4, 1.0, there)[None, :]
-        gain += post * reach * float(rng.uniform(0.2, 0.8) * rng.choice([-1, 1])) * left
-    if rng.uniform() < 0.5:
-        away = rng.uniform(0.1, 1.8) / ACROSS_M * rng.choice([-1, 1])
-        if rng.uniform() < 0.5:
-            cast = expit((abs(away) / 2 - np.abs(y - away / 2)) / 0.8)
-            gain -= rng.uniform(0.08, 0.4) * cast * there[None, :]
-        else:
-            cast = np.exp(-0.5 * ((y - away) / rng.uniform(0.6, 2.0)) ** 2)
-            gain -= rng.uniform(0.1, 0.5) * cast * there[None, :]
-    if rng.uniform() < 0.5:
-        # The shade of trees and slopes.
-        shade = rng.normal(0, 1, (ROWS, _CROP)).astype(np.float32)
-        reach = rng.uniform(6, 40)
-        shade = cv2.GaussianBlur(shade, (0, 0), sigmaX=reach, sigmaY=reach)
-        canvas *= np.exp(rng.uniform(0.1, 0.6) * shade / shade.std())[..., None]
-    if rng.uniform() < 0.4:
-        edge = expit(y / rng.uniform(0.5, 4.0))
-        canvas *= np.exp(rng.normal(0, 0.2, 3)[None, None, :] * edge[..., None])
-    for channel in range(3):
-        canvas[..., channel] = (canvas[..., channel] + 4) * np.exp(
-            gain + np.abs(gain) * tint[channel]
-        ) - 4
-    canvas = canvas.clip(0, 255).astype(np.float32)
-    if rng.uniform() < 0.3:
-        _mend_ground(canvas, ground, y, state, rng)
-    if rng.uniform() < 0.3:
-        _cover(canvas, row, state, rng)
-    return canvas, row, state
-
-
-def _mend_ground(
-    canvas: Floats, ground: Floats, y: Floats, state: npt.NDArray[np.int64],
-    rng: np.random.Generator,
-) -> None:  # fmt: skip
-    """Other ground where the fence is missing, from some metres beside it."""
-    away = round(rng.uniform(1.5, 3.5) / ACROSS_M) * int(rng.choice([-1, 1]))
-    reach = rng.uniform(0.5, 1.4) / ACROSS_M
-    other = np.roll(ground, away, axis=0)
-    share = expit((reach - np.abs(y)) / rng.uniform(0.5, 4.0)) * (state == 1)[None, :]
-    share = share[..., None].astype(np.float32)
-    canvas[:] = canvas * (1 - share) + other * share
-
-
-def _cover(
-    canvas: Floats, row: Floats, state: npt.NDArray[np.int64], rng: np.random.Generator
-) -> None:
-    """Paints a crown or two over the line: rough, green to brown, dark towards one side."""
-    for _ in range(int(rng.integers(1, 3))):
-        size_m = rng.uniform(0.6, 3.5)
-        middle = int(rng.integers(0, _CROP))
-        off_m = rng.uniform(-1.0, 1.0) * size_m
-        x = (np.arange(_CROP) - middle)[None, :] * ALONG_M
-        z = (np.arange(ROWS)[:, None] - row[middle]) * ACROSS_M - off_m
-        rough = rng.normal(0, 1, (ROWS, _CROP)).astype(np.float32)
-        coarse = cv2.GaussianBlur(rough, (0, 0), sigmaX=4.0, sigmaY=10.0)
-        fine = cv2.GaussianBlur(rough, (0, 0), sigmaX=0.8, sigmaY=2.0)
-        coarse, fine = coarse / coarse.std(), fine / fine.std()
-        inside = np.hypot(x, z) < size_m * (1 + 0.25 * coarse)
-        leaf = np.array([rng.uniform(30, 130), rng.uniform(40, 150), rng.uniform(15, 80)])
-        shade = np.exp(0.25 * coarse + 0.25 * fine + rng.uniform(-0.4, 0.4) * z / size_m)
-        shade = shade.astype(np.float32)
-        shadow = np.roll(inside, (int(rng.integers(-40, 40)), int(rng.integers(-15, 15))), (0, 1))
-        canvas[shadow & ~inside] *= rng.uniform(0.35, 0.8)
-        canvas[inside] = (shade[..., None] * leaf).astype(np.float32)[inside]
-        at = np.clip(np.round(row).astype(int), 0, ROWS - 1)
-        hidden = inside[at, np.arange(_CROP)]
-        state[hidden] = 3
-        for end in np.flatnonzero(np.diff(hidden.astype(int))):
-            state[max(end - 1, 0) : end + 3] = IGNORE
-    np.clip(canvas, 0, 255, out=canvas)
 
 
 # The network
@@ -395,10 +280,13 @@ def train(net: FenceNet, samples: list[Sample], given: argparse.Namespace, reloa
             group["lr"] = given.rate * min(1.0, step / 50) * (0.5 + 0.5 * np.cos(np.pi * share))
         fenced = [s for s in samples if s.fenced]
         plain = [s for s in samples if not s.fenced]
+        often = np.array([_OFTEN.get(sample.kind, 1.0) for sample in fenced])
         drawn = []
         for index in range(given.batch):
-            pool = plain if index % 2 == 0 and plain else fenced
-            drawn.append(draw(pool[rng.integers(len(pool))], rng))
+            if plain and not _FENCED_EVERY[(step * given.batch + index) % len(_FENCED_EVERY)]:
+                drawn.append(draw(plain[rng.integers(len(plain))], rng))
+            else:
+                drawn.append(draw(fenced[rng.choice(len(fenced), p=often / often.sum())], rng))
         inputs, rows, states = (np.stack(part) for part in zip(*drawn, strict=True))
         given_inputs = torch.from_numpy(inputs).contiguous(memory_format=torch.channels_last)
         out = net(given_inputs)

@@ -1,0 +1,261 @@
+"""What is painted over crops of strips before the fence network is shown them.
+
+Other light, plain fences and walls on ground that has none, ground where a fence stood, crowns, and
+what lies at a fence's foot: none of it looks as the generator draws, and what goes on through a gap
+must not be taken for the fence.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from analysis.fence.features import ACROSS_M, ALONG_M, ROWS
+
+CROP = 256
+IGNORE = -1
+INTACT, GAP, COLLAPSED, OBSCURED = range(4)
+
+Floats = npt.NDArray[np.float32]
+States = npt.NDArray[np.int64]
+
+
+def disturb(rgb: Floats, rng: np.random.Generator) -> Floats:
+    """Other light, other balance, other sharpness."""
+    if rng.uniform() < 0.2:
+        coarser = rng.uniform(1.0, 2.0)
+        size = (round(CROP / max(1.0, 0.5 * coarser)), round(ROWS / coarser))
+        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        rgb = cv2.resize(rgb, (CROP, ROWS), interpolation=cv2.INTER_LINEAR)
+    if rng.uniform() < 0.4:
+        sigma = rng.uniform(0.3, 1.6)
+        rgb = cv2.GaussianBlur(rgb, (0, 0), sigmaX=sigma * ACROSS_M / ALONG_M, sigmaY=sigma)
+    scaled = (rgb / 255.0).clip(0, 1) ** rng.uniform(0.6, 1.7)
+    grey = scaled.mean(axis=2, keepdims=True)
+    scaled = grey + (scaled - grey) * rng.uniform(0.2, 1.5)
+    scaled = scaled * rng.uniform(0.8, 1.2, 3).astype(np.float32) * rng.uniform(0.35, 1.25)
+    if rng.uniform() < 0.1:
+        scaled = 1.0 - scaled
+    if rng.uniform() < 0.2:
+        scaled = scaled[..., rng.permutation(3)]
+    scaled = scaled + rng.normal(0, rng.uniform(0.0, 0.012), scaled.shape)
+    out = (scaled.clip(0, 1) * 255).astype(np.float32)
+    if rng.uniform() < 0.3:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 95))]
+        _, data = cv2.imencode(".jpg", out.astype(np.uint8), quality)
+        out = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.float32)
+    return out
+
+
+def paint_fence(rgb: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, States]:
+    """Paints a plain fence or wall with gaps and cover on ground that has none."""
+    t = np.arange(CROP) * ALONG_M
+    base = ROWS / 2 + rng.uniform(-2.2, 2.2) / ACROSS_M
+    sway = (
+        rng.uniform(0, 0.5)
+        / ACROSS_M
+        * np.sin(2 * np.pi * t / rng.uniform(15, 60) + rng.uniform(0, 6))
+    )
+    row = (base + sway + rng.normal(0, 0.3, CROP).cumsum() * 0.05).astype(np.float32)
+    y = np.arange(ROWS)[:, None] - row[None, :]
+    ground = rgb.copy()
+    if rng.uniform() < 0.35:
+        lay_foot(ground, row, rng)
+    canvas = ground.copy()
+    state = np.zeros(CROP, np.int64)
+    at = rng.uniform(-10, 8)
+    while rng.uniform() < 0.7 and at < 24:
+        width = rng.choice([0.8, 1.0, 1.5, 2.0, 3.0, 3.0, 6.0, 9.0]) * rng.uniform(0.8, 1.2)
+        inside = (t >= at) & (t < at + width)
+        state[inside] = 1
+        at += width + rng.uniform(2, 15)
+    there = np.where(state == 0, 1.0, 0.0)
+    there = cv2.GaussianBlur(there[None, :].astype(np.float32), (0, 0), 0.7)[0]
+    width = (
+        rng.choice([0.04, 0.06, 0.1, 0.2, 0.3, 0.5, 0.8, 1.1]) * rng.uniform(0.8, 1.3) / ACROSS_M
+    )
+    soft = rng.uniform(0.4, 1.2)
+    light = float(np.log1p(rng.uniform(0.12, 1.3)) * rng.choice([-1.0, 1.0]))
+    ragged = cv2.GaussianBlur(
+        rng.normal(0, 1, (1, CROP)).astype(np.float32), (0, 0), rng.uniform(2, 12)
+    )[0]
+    ragged = 1.0 + 0.25 * ragged / max(float(ragged.std()), 1e-6)
+    body = expit((width / 2 * (0.85 + 0.15 * ragged) - np.abs(y)) / (soft * 0.5))
+    gain = np.zeros_like(body)
+    tint = rng.normal(0, 0.12, 3)
+    opacity = rng.uniform(0.4, 1.0)
+    rubble = 1.0
+    if width * ACROSS_M > 0.25 and rng.uniform() < 0.5:
+        stones = rng.normal(0, 1, (ROWS, CROP)).astype(np.float32)
+        stones = cv2.GaussianBlur(stones, (0, 0), sigmaX=rng.uniform(0.4, 1.5), sigmaY=1.5)
+        rubble = 1.0 + rng.uniform(0.1, 0.5) * stones / stones.std()
+    gain += body * light * there[None, :] * ragged[None, :] * opacity * rubble
+    plain = True
+    if rng.uniform() < 0.55:
+        plain = False
+        spacing, posts = rng.uniform(1.8, 3.2), rng.uniform(0.05, 0.14)
+        near = np.abs(((t + rng.uniform(0, 3)) / spacing) % 1.0 - 0.5) * spacing
+        post = np.exp(-0.5 * (near / posts) ** 2)[None, :]
+        lean = rng.uniform(-0.6, 0.6) / ACROSS_M
+        reach = 1.0 / (1.0 + np.exp(np.abs(y - lean / 2) - abs(lean) / 2 - 1.0))
+        left = np.where(rng.uniform() < 0.4, 1.0, there)[None, :]
+        gain += post * reach * float(rng.uniform(0.2, 0.8) * rng.choice([-1, 1])) * left
+    if rng.uniform() < 0.5:
+        plain = False
+        away = rng.uniform(0.1, 1.8) / ACROSS_M * rng.choice([-1, 1])
+        if rng.uniform() < 0.5:
+            cast = expit((abs(away) / 2 - np.abs(y - away / 2)) / 0.8)
+            gain -= rng.uniform(0.08, 0.4) * cast * there[None, :]
+        else:
+            cast = np.exp(-0.5 * ((y - away) / rng.uniform(0.6, 2.0)) ** 2)
+            gain -= rng.uniform(0.1, 0.5) * cast * there[None, :]
+    if not plain and rng.uniform() < 0.25:
+        _run_beside(canvas, y, rng)
+    if rng.uniform() < 0.5:
+        # The shade of trees and slopes.
+        shade = rng.normal(0, 1, (ROWS, CROP)).astype(np.float32)
+        reach = rng.uniform(6, 40)
+        shade = cv2.GaussianBlur(shade, (0, 0), sigmaX=reach, sigmaY=reach)
+        canvas *= np.exp(rng.uniform(0.1, 0.6) * shade / shade.std())[..., None]
+    if rng.uniform() < 0.4:
+        edge = expit(y / rng.uniform(0.5, 4.0))
+        canvas *= np.exp(rng.normal(0, 0.2, 3)[None, None, :] * edge[..., None])
+    for channel in range(3):
+        canvas[..., channel] = (canvas[..., channel] + 4) * np.exp(
+            gain + np.abs(gain) * tint[channel]
+        ) - 4
+    canvas = canvas.clip(0, 255).astype(np.float32)
+    if rng.uniform() < 0.3:
+        _mend_ground(canvas, rgb, y, state, rng)
+    if rng.uniform() < 0.4:
+        grow_cover(canvas, row, state, rng)
+    return canvas, row, state
+
+
+def _mend_ground(
+    canvas: Floats, ground: Floats, y: Floats, state: States,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Other ground where the fence is missing, from some metres beside it."""
+    away = round(rng.uniform(1.5, 3.5) / ACROSS_M) * int(rng.choice([-1, 1]))
+    reach = rng.uniform(0.5, 1.4) / ACROSS_M
+    other = np.roll(ground, away, axis=0)
+    share = expit((reach - np.abs(y)) / rng.uniform(0.5, 4.0)) * (state == 1)[None, :]
+    share = share[..., None].astype(np.float32)
+    canvas[:] = canvas * (1 - share) + other * share
+
+
+def lay_foot(canvas: Floats, row: Floats, rng: np.random.Generator) -> None:
+    """Lays a plinth, worn ground or rank growth along the line, through gaps and all.
+
+    What was there stays visible in it as a ratio of lightness. The strip may be interrupted,
+    whether the fence stands there or not.
+    """
+    width = rng.uniform(0.12, 0.9) / ACROSS_M
+    off = np.clip(rng.normal(0.0, 0.12), -0.3, 0.3) / ACROSS_M
+    y = np.arange(ROWS)[:, None] - row[None, :] - off
+    waves = _smooth_noise(rng, rng.uniform(3, 20))
+    concrete = rng.uniform() < 0.6
+    edge = 1.0 + (0.03 if concrete else 0.25) * waves
+    soft = rng.uniform(0.3, 1.0) if concrete else rng.uniform(1.0, 4.0)
+    band = expit((width / 2 * edge[None, :] - np.abs(y)) / soft)
+    if rng.uniform() < 0.35:
+        t, there = np.arange(CROP) * ALONG_M, np.ones(CROP, np.float32)
+        for _ in range(int(rng.integers(1, 4))):
+            at = rng.uniform(-1, 25)
+            there[(t >= at) & (t < at + rng.uniform(0.4, 5.0))] = 0.0
+        band = band * cv2.GaussianBlur(there[None], (0, 0), rng.uniform(0.3, 1.5))
+    share = band * (rng.uniform(0.6, 1.0) if concrete else rng.uniform(0.3, 0.8))
+    share = share * (1.0 - rng.uniform(0.0, 0.4) * (waves > 0.7))[None, :]
+    logs = np.log(canvas + 8.0)
+    local = cv2.GaussianBlur(logs, (0, 0), sigmaX=1.0 / ALONG_M, sigmaY=0.5 / ACROSS_M)
+    if concrete:
+        bright = float(np.log(8.0 + rng.uniform(70, 230)))
+        target = bright + rng.normal(0.0, 0.04, 3)[None, None, :]
+    else:
+        target = local + rng.normal(0.0, 0.3) + rng.normal(0.0, 0.1, 3)[None, None, :]
+    grain = rng.normal(0.0, rng.uniform(0.0, 0.06), (ROWS, CROP, 1))
+    changed = logs + share[..., None] * (target + grain - local)
+    canvas[:] = (np.exp(changed) - 8.0).clip(0, 255)
+
+
+def _smooth_noise(rng: np.random.Generator, reach: float) -> Floats:
+    """(CROP,) of deviation 1."""
+    noise = cv2.GaussianBlur(rng.normal(0, 1, (1, CROP)).astype(np.float32), (0, 0), reach)[0]
+    return np.asarray((noise - noise.mean()) / max(float(noise.std()), 1e-6))
+
+
+def _run_beside(canvas: Floats, y: Floats, rng: np.random.Generator) -> None:
+    """A rail, kerb or edge beside the fence, which does not stop where the fence does."""
+    off = rng.uniform(0.35, 2.5) / ACROSS_M * int(rng.choice([-1, 1]))
+    width = rng.uniform(0.06, 0.4) / ACROSS_M
+    body = expit((width / 2 - np.abs(y - off)) / rng.uniform(0.3, 0.8))
+    light = float(rng.uniform(0.1, 0.7) * rng.choice([-1.0, 1.0]))
+    gain = body[..., None] * (light + rng.normal(0.0, 0.05, 3)[None, None, :])
+    canvas[:] = ((canvas + 4) * np.exp(gain) - 4).clip(0, 255)
+
+
+def cut_out(
+    rgb: Floats, other: Floats, row: Floats, state: States, rng: np.random.Generator
+) -> None:
+    """Cuts stretches out of a fence that stands, and fills them with other ground.
+
+    Now and then a piece of ground beside the fence is changed in the same way, and the fence is
+    not, so that a patch alone tells nothing.
+
+    Args:
+        rgb: (ROWS, CROP, 3), changed in place.
+        other: the same of the ground some metres to a side.
+        row: (CROP,) of the fence.
+        state: (CROP,), changed in place.
+        rng: chance.
+    """
+    y = np.arange(ROWS)[:, None] - row[None, :]
+    for _ in range(int(rng.integers(1, 4))):
+        length = round(float(rng.choice([1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 8.0])) / ALONG_M)
+        first = int(rng.integers(4, CROP - length - 4))
+        last = first + length
+        if (state[max(first - 10, 0) : last + 10] != INTACT).any():
+            continue
+        reach = rng.uniform(1.0, 2.6) / ACROSS_M
+        beside = rng.uniform() < 0.25
+        middle = (reach + 0.5 / ACROSS_M) * int(rng.choice([-1, 1])) if beside else 0.0
+        along = np.zeros((1, CROP), np.float32)
+        along[0, first:last] = 1.0
+        along = cv2.GaussianBlur(along, (0, 0), rng.uniform(0.3, 1.2))
+        share = expit((reach - np.abs(y - middle)) / rng.uniform(0.5, 4.0)) * along
+        share = share[..., None].astype(np.float32)
+        rgb[:] = rgb * (1 - share) + other * share
+        if not beside:
+            state[first:last] = GAP
+            for end in (first, last):
+                state[end - 1 : end + 1] = IGNORE
+
+
+def grow_cover(canvas: Floats, row: Floats, state: States, rng: np.random.Generator) -> None:
+    """Paints a crown or two over the line: rough, green to brown, dark towards one side."""
+    for _ in range(int(rng.integers(1, 4))):
+        size_m = rng.uniform(0.4, 1.2) if rng.uniform() < 0.5 else rng.uniform(1.0, 3.5)
+        middle = int(rng.integers(0, CROP))
+        off_m = rng.uniform(-1.0, 1.0) * size_m
+        x = (np.arange(CROP) - middle)[None, :] * ALONG_M
+        z = (np.arange(ROWS)[:, None] - row[middle]) * ACROSS_M - off_m
+        rough = rng.normal(0, 1, (ROWS, CROP)).astype(np.float32)
+        coarse = cv2.GaussianBlur(rough, (0, 0), sigmaX=4.0, sigmaY=10.0)
+        fine = cv2.GaussianBlur(rough, (0, 0), sigmaX=0.8, sigmaY=2.0)
+        coarse, fine = coarse / coarse.std(), fine / fine.std()
+        inside = np.hypot(x, z) < size_m * (1 + 0.25 * coarse)
+        leaf = np.array([rng.uniform(30, 130), rng.uniform(40, 150), rng.uniform(15, 80)])
+        shade = np.exp(0.25 * coarse + 0.25 * fine + rng.uniform(-0.4, 0.4) * z / size_m)
+        shade = shade.astype(np.float32)
+        shadow = np.roll(inside, (int(rng.integers(-40, 40)), int(rng.integers(-15, 15))), (0, 1))
+        canvas[shadow & ~inside] *= rng.uniform(0.35, 0.8)
+        canvas[inside] = (shade[..., None] * leaf).astype(np.float32)[inside]
+        at = np.clip(np.round(row).astype(int), 0, ROWS - 1)
+        hidden = inside[at, np.arange(CROP)]
+        state[hidden] = OBSCURED
+        for end in np.flatnonzero(np.diff(hidden.astype(int))):
+            state[max(end - 1, 0) : end + 3] = IGNORE
+    np.clip(canvas, 0, 255, out=canvas)
