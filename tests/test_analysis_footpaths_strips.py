@@ -57,6 +57,23 @@ def test_windows_have_the_values_of_the_whole() -> None:
     np.testing.assert_array_equal(whole[:, 20:300, 40:][inner], part[inner])
 
 
+@pytest.mark.parametrize("holes", [False, True])
+def test_what_is_left_out_at_the_rim_changes_nothing_inside(holes: bool) -> None:
+    lab = ground(512, seed=4)
+    lab[0, :, 250:255] += 4 * LAB_STEPS
+    valid = np.ones((512, 512), bool)
+    if holes:
+        valid[200:230, 220:300] = False
+    found = strips.strips_for(GSD_M, GSD_M, (0.3, 0.5, 1.0, 2.0))
+    rim = -(-strips.reach_px(found, GSD_M) // 4) * 4
+    whole = strips.strip_evidence(lab, valid, GSD_M, found)
+    part = strips.strip_evidence(lab, valid, GSD_M, found, rim)
+    inner = np.s_[:, rim // 2 : -(rim // 2), rim // 2 : -(rim // 2)]
+    assert part.z[inner].max() > 2 * strips.Z_STEPS
+    np.testing.assert_array_equal(whole.z[inner], part.z[inner])
+    np.testing.assert_array_equal(whole.strip[inner], part.strip[inner])
+
+
 def test_integration_prefers_the_line_and_keeps_its_direction() -> None:
     z = np.full((16, 120, 120), -16, np.int16)
     z[4, np.arange(20, 100), np.arange(20, 100)] = 64  # 45 degrees: x and y grow together

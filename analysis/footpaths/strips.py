@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from analysis.footpaths.channels import LAB_STEPS, box_sum, odd_px
+from analysis.footpaths.channels import LAB_STEPS, odd_px
 
 Array = npt.NDArray[Any]
 
@@ -133,7 +133,10 @@ def _row_sum(source, offsets, row, margin, into):  # type: ignore[no-untyped-def
 @njit(cache=True)
 def _line_sums(planes, offsets, margin, out):  # type: ignore[no-untyped-def]
     rows, columns = planes.shape[1:]
-    out[:] = 0
+    out[:, :margin] = 0
+    out[:, rows - margin :] = 0
+    out[:, :, :margin] = 0
+    out[:, :, columns - margin :] = 0
     for channel in range(2):
         for row in range(margin, rows - margin):
             into = out[channel, row, margin : columns - margin]
@@ -153,6 +156,51 @@ def _add_differences(line, middle, left, right, margin, total):  # type: ignore[
             into = total[channel, row, margin : columns - margin]
             for column in range(width):
                 into[column] += abs(c[column] - a[column]) + abs(c[column] - b[column])
+
+
+_TERMS = 8
+"""Differences added up for the noise: four directions, two flanks."""
+
+
+@njit(cache=True)
+def _over_noise(totals, inside, half, least, factor, rim, out):  # type: ignore[no-untyped-def]
+    """One over the mean of `totals` where `inside`, within `half` pixels, times a factor."""
+    rows, columns = inside.shape
+    count = np.zeros(columns, np.int64)
+    sums = np.zeros((2, columns), np.int64)
+    for row in range(-half, rows - rim):
+        after, before = row + half, row - half - 1
+        if after < rows:
+            for column in range(columns):
+                if inside[after, column]:
+                    count[column] += 1
+                    sums[0, column] += totals[0, after, column]
+                    sums[1, column] += totals[1, after, column]
+        if before >= 0:
+            for column in range(columns):
+                if inside[before, column]:
+                    count[column] -= 1
+                    sums[0, column] -= totals[0, before, column]
+                    sums[1, column] -= totals[1, before, column]
+        if row < rim:
+            continue
+        n, first, second = np.int64(0), np.int64(0), np.int64(0)
+        for column in range(max(0, rim - half - 1), min(columns, rim + half)):
+            n += count[column]
+            first += sums[0, column]
+            second += sums[1, column]
+        for column in range(rim, columns - rim):
+            if column + half < columns:
+                n += count[column + half]
+                first += sums[0, column + half]
+                second += sums[1, column + half]
+            if column - half - 1 >= 0:
+                n -= count[column - half - 1]
+                first -= sums[0, column - half - 1]
+                second -= sums[1, column - half - 1]
+            if inside[row, column]:
+                out[0, row, column] = 1.0 / max(factor * (first / n), least[0])
+                out[1, row, column] = 1.0 / max(factor * (second / n), least[1])
 
 
 @njit(cache=True)
@@ -223,7 +271,9 @@ class StripEvidence:
     strip: Array
 
 
-def strip_evidence(lab: Array, valid: Array, gsd_m: float, strips: list[Strip]) -> StripEvidence:
+def strip_evidence(
+    lab: Array, valid: Array, gsd_m: float, strips: list[Strip], rim_px: int = 0
+) -> StripEvidence:
     """Runs the filter.
 
     Args:
@@ -232,6 +282,8 @@ def strip_evidence(lab: Array, valid: Array, gsd_m: float, strips: list[Strip]) 
         valid: (rows, columns) bool.
         gsd_m: of the working grid.
         strips: what to look for.
+        rim_px: of the working grid, a multiple of 4: so far from the window's edges nothing is
+            asked for, and it is left at the least.
     """
     rows, columns = valid.shape
     lowest = np.int16(round(Z_RANGE[0] * Z_STEPS))
@@ -245,7 +297,7 @@ def strip_evidence(lab: Array, valid: Array, gsd_m: float, strips: list[Strip]) 
             good = good[0::2, 0::2] & good[1::2, 0::2] & good[0::2, 1::2] & good[1::2, 1::2]
         here = [(i, strip) for i, strip in enumerate(strips) if strip.level == level]
         if here:
-            _level(planes, good, gsd_m * 2**level, level, here, z, which)
+            _level(planes, good, gsd_m * 2**level, level, here, rim_px >> level, z, which)
     return StripEvidence(z, which)
 
 
@@ -255,10 +307,14 @@ def _level(
     gsd_m: float,
     level: int,
     strips: list[tuple[int, Strip]],
+    rim: int,
     z: Array,
     which: Array,
 ) -> None:
+    """One level of the picture; `rim` and all else here in its pixels."""
     shape = good.shape
+    window = odd_px(NOISE_WINDOW_M, gsd_m) // 2
+    side = max(_side(strip) for _, strip in strips)
     planes = np.ascontiguousarray(planes, np.int32)
     line = np.empty((2, *shape), np.int32)
     margins = [min(_reach(strip), min(shape) // 2 - 1) for _, strip in strips]
@@ -269,10 +325,10 @@ def _level(
         for (_, strip), margin, total in zip(strips, margins, totals, strict=True):
             if strip.half_length_px != last_length:
                 last_length = strip.half_length_px
-                _lines(planes, direction, strip, blocks, line)
-            _add_differences(line, *_across(direction, strip), margin, total)
+                _lines(planes, direction, strip, rim - window - side, blocks, line)
+            _add_differences(line, *_across(direction, strip), max(margin, rim - window), total)
     scales = [
-        _per_noise(total, good, gsd_m, strip, margin)
+        _per_noise(total, good, gsd_m, strip, margin, rim)
         for (_, strip), margin, total in zip(strips, margins, totals, strict=True)
     ]
     found = np.empty(shape, np.int16)
@@ -284,13 +340,19 @@ def _level(
         for (number, strip), per_noise, margin in zip(strips, scales, margins, strict=True):
             if strip.half_length_px != last_length:
                 last_length = strip.half_length_px
-                _lines(planes, direction, strip, blocks, line)
+                _lines(planes, direction, strip, rim - side, blocks, line)
             _best(
                 line, *_across(direction, strip), per_noise, CONTRASTS,
                 np.float32(UNLIKE_PENALTY), np.float32(Z_RANGE[0]), np.float32(Z_KNEE),
-                np.float32(Z_RANGE[1]), np.float32(Z_STEPS), np.uint8(number), margin, found, index,
+                np.float32(Z_RANGE[1]), np.float32(Z_STEPS), np.uint8(number), max(margin, rim),
+                found, index,
             )  # fmt: skip
-        _merge(found, index, level, z[direction], which[direction])
+        _merge(found, index, level, rim, z[direction], which[direction])
+
+
+def _side(strip: Strip) -> int:
+    """How far to the side the flanks reach."""
+    return math.ceil(strip.width_px * (FLANK_AT + 0.5) + 1)
 
 
 def _reach(strip: Strip) -> int:
@@ -298,32 +360,35 @@ def _reach(strip: Strip) -> int:
     return math.ceil(math.hypot(strip.half_length_px, side)) + 2
 
 
-def _per_noise(totals: Array, good: Array, gsd_m: float, strip: Strip, margin: int) -> Array:
+def _per_noise(
+    totals: Array, good: Array, gsd_m: float, strip: Strip, margin: int, rim: int
+) -> Array:
     """One over the noise of a strip's differences; 0 where there is no picture beside it."""
-    size = odd_px(NOISE_WINDOW_M, gsd_m)
     inside = np.zeros(good.shape, bool)
     inside[margin:-margin, margin:-margin] = good[margin:-margin, margin:-margin]
-    reach = math.ceil(strip.width_px * (FLANK_AT + 0.5) + 1)
-    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    bad = (~good).astype(np.uint8)
-    inside &= cv2.dilate(bad, square, borderType=cv2.BORDER_CONSTANT) == 0
-    count = np.maximum(box_sum(inside, size), 1) * 8
+    if not good.all():
+        size = 2 * _side(strip) + 1
+        bad = (~good).astype(np.uint8)
+        near = cv2.dilate(bad, np.ones((size, size), np.uint8), borderType=cv2.BORDER_CONSTANT)
+        inside &= near == 0
     area = strip.width_px * (2 * strip.half_length_px + 1)
-    per_noise = np.empty((2, *good.shape), np.float32)
-    for channel in range(2):
-        mean = box_sum(np.where(inside, totals[channel], 0), size) / count
-        floor = NOISE_FLOOR[channel] * LAB_STEPS * area
-        per_noise[channel] = inside / np.maximum(NOISE_FACTOR * mean, floor)
+    least = np.array(NOISE_FLOOR) * LAB_STEPS * area
+    per_noise = np.zeros((2, *good.shape), np.float32)
+    half = odd_px(NOISE_WINDOW_M, gsd_m) // 2
+    _over_noise(totals, inside, half, least, NOISE_FACTOR / _TERMS, rim, per_noise)
     return per_noise
 
 
-def _lines(planes: Array, direction: int, strip: Strip, blocks: Array, line: Array) -> None:
+def _lines(
+    planes: Array, direction: int, strip: Strip, rim: int, blocks: Array, line: Array
+) -> None:
     """Sums along the direction, as sums of blocks of five: a third of the additions."""
     inner = _offsets(direction, np.arange(-2, 3), across=False)
     reach = strip.half_length_px // _BLOCK
     outer = _offsets(direction, np.arange(-reach, reach + 1) * _BLOCK, across=False)
-    _line_sums(planes, inner, 3, blocks)
-    _line_sums(blocks, outer, strip.half_length_px + 2, line)
+    margin = strip.half_length_px + 2
+    _line_sums(planes, inner, max(3, rim - margin), blocks)
+    _line_sums(blocks, outer, max(margin, rim), line)
 
 
 def _across(direction: int, strip: Strip) -> tuple[Array, Array, Array]:
@@ -342,21 +407,41 @@ def _across(direction: int, strip: Strip) -> tuple[Array, Array, Array]:
     )
 
 
-def _merge(found: Array, index: Array, level: int, z: Array, which: Array) -> None:
+def _merge(found: Array, index: Array, level: int, rim: int, z: Array, which: Array) -> None:
     """Keeps the better of what a level found and what is there, on the grid of level 1."""
+    inner = _inner(rim, found, index)
     if level == 0:
-        for dy in (0, 1):
-            for dx in (0, 1):
-                _keep(found[dy::2, dx::2], index[dy::2, dx::2], z, which)
+        _keep_best_of_four(*inner, *_inner(rim // 2, z, which))
     elif level == 1:
-        _keep(found, index, z, which)
+        _keep_better(*inner, *_inner(rim, z, which))
     else:
+        z, which = _inner(2 * rim, z, which)
         for dy in (0, 1):
             for dx in (0, 1):
-                _keep(found, index, z[dy::2, dx::2], which[dy::2, dx::2])
+                _keep_better(*inner, z[dy::2, dx::2], which[dy::2, dx::2])
 
 
-def _keep(found: Array, index: Array, z: Array, which: Array) -> None:
-    better = found > z
-    np.copyto(which, index, where=better)
-    np.copyto(z, found, where=better)
+def _inner(rim: int, *planes: Array) -> list[Array]:
+    return [p[rim : p.shape[0] - rim, rim : p.shape[1] - rim] for p in planes]
+
+
+@njit(cache=True)
+def _keep_better(found, index, z, which):  # type: ignore[no-untyped-def]
+    for row in range(z.shape[0]):
+        for column in range(z.shape[1]):
+            better = found[row, column] > z[row, column]
+            which[row, column] = index[row, column] if better else which[row, column]
+            z[row, column] = found[row, column] if better else z[row, column]
+
+
+@njit(cache=True)
+def _keep_best_of_four(found, index, z, which):  # type: ignore[no-untyped-def]
+    for row in range(z.shape[0]):
+        for column in range(z.shape[1]):
+            best, own = z[row, column], which[row, column]
+            for dy in range(2):
+                for dx in range(2):
+                    value = found[2 * row + dy, 2 * column + dx]
+                    if value > best:
+                        best, own = value, index[2 * row + dy, 2 * column + dx]
+            z[row, column], which[row, column] = best, own
