@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import shapely
 
 from corridor import Side
 from scenes import boxes, elements
@@ -129,7 +130,8 @@ def lay_out(spec: SceneSpec) -> Layout:
     for fence, verge_m in zip(fences, site.verges_m, strict=True):
         _foot(fence, palette, spec.chance(f"foot {fence.side}"), drawn)
         lookalikes[fence.side.value] = lay_lookalikes(spec, fence, verge_m, palette, drawn, crowns)
-    paths = lay_paths(spec, fences, terrain, site)
+    houses = shapely.union_all([shapely.Polygon(boxes.footprint(np.array(b))) for b in drawn.boxes])
+    paths = lay_paths(spec, fences, terrain, site, houses)
     for path in paths:
         draw_path(path, palette, drawn)
     road_chance = spec.chance("roads")

@@ -15,6 +15,7 @@ from pyproj import Transformer
 
 from corridor import Boundary, InputError, LocalFrame, Side, Track
 from corridor.findings import BreachType, FenceState, FindingKind
+from scenes.boxes import footprint
 from scenes.breaches import lay_breaches
 from scenes.crowns import heights_at
 from scenes.fences import build_elements, choose_style
@@ -119,6 +120,16 @@ def test_paths_that_cross_lead_through_a_breach_and_no_other_meets_the_fence(
         fence = layout.fences[path.fence]
         broken = any(b.start_m <= path.meets_m <= b.end_m for b in fence.breaches)
         assert broken == path.crosses
+
+
+@FEW
+@given(seed=st.integers(1, 10_000))
+def test_no_path_leads_through_a_house(seed: int) -> None:
+    layout = lay_out(SceneSpec(seed, preset=Preset.VILLAGE, length_m=150.0))
+    houses = shapely.union_all([shapely.Polygon(footprint(box)) for box in layout.boxes])
+    for path in layout.paths:
+        through_m = shapely.LineString(path.line.xy).intersection(houses).length
+        assert through_m == pytest.approx(0.0, abs=0.01), path
 
 
 @FEW

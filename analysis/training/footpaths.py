@@ -39,8 +39,8 @@ CROP_PX = 256
 BATCH = 8
 POOL = 400
 """Pictures kept to cut from; the oldest gives way to each new one."""
-SCENE_SHARE = 0.9
-GROUND_SHARE = 0.4
+SCENE_SHARE = 0.7
+GROUND_SHARE = 0.9
 """Of pictures from scenes and on real ground, for each one that is painted altogether."""
 CROPS_PER_CANVAS = 24
 CLASS_WEIGHT = (1.0, 0.4, 0.4, 0.5)
