@@ -11,30 +11,25 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import numpy.typing as npt
-import rasterio
 import torch
-from rasterio.enums import Resampling
 from torch import Tensor, nn
 from torch.nn import functional
 
 from analysis.footpaths.channels import network_input, to_lab
-from analysis.training.footpaths_paint import Sample, painted, painted_on
+from analysis.training.footpaths_paint import CANVAS_PX, Sample, Source, painted, read_ground
 from analysis.training.footpaths_scenes import scene_samples
 from corridor import atomic_path, write_json
 
 Array = npt.NDArray[Any]
-Source = Callable[[np.random.Generator], Sample]
 
 WIDTHS = (16, 24, 32, 48, 48)
 """Channels at 0.2, 0.4, 0.8, 1.6 and 3.2 m."""
-CANVAS_PX = 512
 CROP_PX = 256
 BATCH = 8
 POOL = 400
@@ -96,22 +91,6 @@ class PathNet(nn.Module):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = self.up[index](torch.cat([x, kept[index]], dim=1))
         return self.head(x)
-
-
-def read_ground(path: Path) -> Source:
-    """A real picture without footpaths as a source of training pictures, at about 0.1 m."""
-    with rasterio.open(path) as dataset:
-        factor = max(1, round(0.1 / dataset.res[0]))
-        shape = (dataset.height // factor, dataset.width // factor)
-        bands = dataset.read([1, 2, 3], out_shape=(3, *shape), resampling=Resampling.average)
-        gsd_m = dataset.res[0] * dataset.width / shape[1]
-    rgb = np.ascontiguousarray(bands.transpose(1, 2, 0))
-    usable = (rgb.max(axis=2) > 6) & (rgb.min(axis=2) < 250)
-
-    def source(rng: np.random.Generator) -> Sample:
-        return painted_on(rng, CANVAS_PX, rgb, gsd_m, usable)
-
-    return source
 
 
 Kept = tuple[Array, Array, Array]

@@ -31,7 +31,7 @@ from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.judge import CUES, Judge
 from analysis.footpaths.network import MODEL, Network
 from analysis.raster import Orthophoto
-from analysis.training.footpaths_paint import Sample, painted
+from analysis.training.footpaths_paint import CANVAS_PX, Sample, Source, painted, read_ground
 from corridor import write_json
 from corridor.findings import FindingKind, read_findings
 
@@ -52,7 +52,6 @@ SIGNS = {
 }
 """Least and greatest weight of a cue: what speaks for a path nowhere speaks against one. Painted
 paths all wander, because they were painted so; mown ones in the field do not always."""
-CANVAS_PX = 512
 _WEST, _NORTH = 500_000.0, 3_000_000.0
 
 
@@ -184,10 +183,15 @@ def main(
     rows: list[Seen] = []
     free_ha: dict[int, float] = {}
     number = 0
+    # Half of the pictures are painted altogether, half on the ground without paths.
+    on_ground = [read_ground(path) for path in ground]
+    sources: list[Source] = [lambda rng: painted(rng, CANVAS_PX)] * max(1, len(on_ground))
+    sources += on_ground
+    rng.shuffle(sources)
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(count):
             number += 1
-            sample = painted(rng, CANVAS_PX)
+            sample = sources[number % len(sources)](rng)
             ortho = written(sample, Path(folder) / f"{number}.tif")
             if not sample.target[0].any():
                 free_ha[number] = (CANVAS_PX * sample.gsd_m) ** 2 / 1e4

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import rasterio
+from rasterio.enums import Resampling
 
 from analysis.footpaths.channels import RGB_STEPS
 from analysis.training import footpaths_ground as ground
@@ -40,6 +44,10 @@ AFTER = (
 )
 
 
+FAINT_SHARE = 0.4
+"""Of painted paths, those that can just be seen: the ones that matter are half grown over."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One training picture.
@@ -54,6 +62,10 @@ class Sample:
     target: Array
     weight: Array
     gsd_m: float
+
+
+Source = Callable[[np.random.Generator], Sample]
+CANVAS_PX = 512
 
 
 def paint_footpath(canvas: Canvas, line: Array | None = None) -> None:
@@ -93,10 +105,14 @@ def paint_footpath(canvas: Canvas, line: Array | None = None) -> None:
         mean = own + rng.normal(0, 1, 3).astype(np.float32) * np.array([3, 2, 3], np.float32)
         mean[0] += rng.uniform(0, 6)
         deviation = sd * rng.uniform(0.2, 0.6)
-    least = max(3.0, rng.uniform(0.9, 1.6) * sd) / np.sqrt(np.clip(width / 0.8, 0.4, 1.5))
+    # Along some metres a contrast below the texture's own can be seen, less it cannot.
+    least = max(2.2, rng.uniform(0.5, 1.4) * sd) / np.sqrt(np.clip(width / 0.8, 0.4, 1.5))
     contrast = float(np.linalg.norm((mean - own) * np.array([1, 1.2, 0.9])))
-    if contrast < least:  # nothing that could be seen is no lesson
+    if contrast < least:  # what cannot be seen is no lesson
         mean = own + (mean - own) * (least / max(contrast, 0.3))
+    elif rng.random() < FAINT_SHARE:
+        faint = least * rng.uniform(1.0, 1.8)
+        mean = own + (mean - own) * min(1.0, faint / contrast)
     # Bare soil has its own colour; what is only trodden differs from the ground just there.
     own_here = ground.around(canvas, 1.5)
     colour = mean if look < 0.45 else own_here + (mean - own)
@@ -259,3 +275,19 @@ def painted_on(
     if rng.random() < 0.3:
         ground.paint_crowns(canvas)
     return seen_by_camera(canvas, (True, False, False, True))
+
+
+def read_ground(path: Path) -> Source:
+    """A real picture without footpaths as a source of training pictures, at about 0.1 m."""
+    with rasterio.open(path) as dataset:
+        factor = max(1, round(0.1 / dataset.res[0]))
+        shape = (dataset.height // factor, dataset.width // factor)
+        bands = dataset.read([1, 2, 3], out_shape=(3, *shape), resampling=Resampling.average)
+        gsd_m = dataset.res[0] * dataset.width / shape[1]
+    rgb = np.ascontiguousarray(bands.transpose(1, 2, 0))
+    usable = (rgb.max(axis=2) > 6) & (rgb.min(axis=2) < 250)
+
+    def source(rng: np.random.Generator) -> Sample:
+        return painted_on(rng, CANVAS_PX, rgb, gsd_m, usable)
+
+    return source
