@@ -9,20 +9,24 @@ import numpy as np
 from scenes import elements
 
 _BROAD_LEAF, _BARK = 0.0, (0.10, 0.085, 0.07)
-_BRANCHES, _TWIGS = 11, 4
+_BRANCHES, _TWIGS = 15, 7
 
 
-def shed_leaves(crowns: list[list[float]]) -> tuple[list[list[float]], list[list[float]]]:
-    """Crowns that stay green in winter, and the others as elements to draw.
+def shed_leaves(
+    crowns: list[list[float]], share: float
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Crowns that stay green, and as elements the `share` of broad-leaved trees that do not.
 
     Conifers and shrubs stay, as the evergreen hedges and scrub of the south do. A bare tree is in
     no surface model either: photogrammetry does not find twigs.
     """
-    kept = [crown for crown in crowns if crown[5] != _BROAD_LEAF]
+    kept: list[list[float]] = []
     bare: list[list[float]] = []
     for crown in crowns:
-        if crown[5] == _BROAD_LEAF:
+        if crown[5] == _BROAD_LEAF and int(crown[4]) % 100 < 100 * share:
             bare += _tree(crown)
+        else:
+            kept.append(crown)
     return kept, bare
 
 

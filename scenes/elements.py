@@ -10,7 +10,7 @@ from scenes.lines import FloatArray, Line
 
 Colour = tuple[float, float, float]
 
-COLUMNS = 14
+COLUMNS = 16
 LOW, HIGH = 5, 6
 """Columns of the heights that an element reaches from and to."""
 
@@ -18,13 +18,14 @@ LOW, HIGH = 5, 6
 def row(
     ax: float, ay: float, bx: float, by: float, thickness_m: float, low_m: float, high_m: float,
     colour: Colour, opacity: float = 1.0, lit: float = 1.0, tilt: tuple[float, float] = (0.0, 0.0),
+    mesh_m: tuple[float, float] = (0.0, 0.0),
 ) -> list[float]:  # fmt: skip
     """One element from (ax, ay) to (bx, by) between two heights: see `scenes.paint`."""
-    return [ax, ay, bx, by, thickness_m, low_m, high_m, opacity, *colour, lit, *tilt]
+    return [ax, ay, bx, by, thickness_m, low_m, high_m, opacity, *colour, lit, *tilt, *mesh_m]
 
 
 def as_array(rows: list[list[float]]) -> FloatArray:
-    """Rows as (M, 14)."""
+    """Rows as (M, 16)."""
     return np.array(rows, dtype=np.float64).reshape(-1, COLUMNS)
 
 

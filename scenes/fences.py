@@ -26,6 +26,8 @@ class FenceStyle:
         wires: heights of single wires in metres, of thickness `wire_m`.
         wall_m: thickness of solid panels; 0 for mesh.
         post, mesh: reflectances.
+        mesh_m: spacing of the wires along the fence and upwards; the second is negative for
+            wires that cross aslant, as the diagonals of diamonds this wide and high.
         footing_m: width of the concrete block at each post's foot; 0 if it does not show.
     """
 
@@ -42,6 +44,7 @@ class FenceStyle:
     mesh: Colour
     footing_m: float = 0.0
     colour: str = ""
+    mesh_m: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -135,11 +138,11 @@ def choose_style(chance: np.random.Generator, kind: FenceKind | None) -> FenceSt
         0.0, _CONCRETE if concrete_posts else colour, colour, footing_m, name,
     )  # fmt: skip
     if kind is FenceKind.WELDED_MESH:
-        return replace(style, solidity=0.12 * solid)
+        return replace(style, solidity=0.12 * solid, mesh_m=(0.06, 0.15))
     if kind is FenceKind.CHAIN_LINK:
-        return replace(style, solidity=0.16 * solid)
+        return replace(style, solidity=0.16 * solid, mesh_m=(0.075, -0.075))
     if kind is FenceKind.EXPANDED_METAL:
-        return replace(style, solidity=0.32 * solid)
+        return replace(style, solidity=0.32 * solid, mesh_m=(0.08, -0.04))
     if kind is FenceKind.BARBED_WIRE:
         count = int(chance.integers(6, 11))
         wires = tuple(float(z) for z in np.linspace(0.2, height_m - 0.05, count))
@@ -155,7 +158,7 @@ def choose_style(chance: np.random.Generator, kind: FenceKind | None) -> FenceSt
 
 
 def build_elements(fence: Fence, seed: np.random.Generator) -> FloatArray:
-    """The fence as (M, 14) elements to draw."""
+    """The fence as (M, 16) elements to draw."""
     style = fence.style
     rows: list[list[float]] = []
     for station_m in fence.posts_m:
@@ -218,7 +221,9 @@ def _draw_piece(
         leaf_m = min(1.5, breach.end_m - breach.start_m)
         bx, by = ax + dx * leaf_m, ay + dy * leaf_m
         return [
-            elements.row(ax, ay, bx, by, 0.01, 0.1, style.height_m, style.mesh, 0.3),
+            elements.row(
+                ax, ay, bx, by, 0.01, 0.1, style.height_m, style.mesh, 0.3, mesh_m=style.mesh_m
+            ),
             elements.row(ax, ay, bx, by, 0.045, style.height_m, style.height_m, style.mesh),
         ]
     return []
@@ -272,7 +277,9 @@ def _panel(
         # Seen flat, a mesh stops more light than its wires' own area: it has depth.
         opacity = min(1.0, style.solidity * (1.0 + 0.3 * abs(math.sin(math.radians(tilt_deg)))))
         rows.append(
-            elements.row(ax, ay, bx, by, 0.006, low_m, top_m, style.mesh, opacity, 1.0, tilt)
+            elements.row(
+                ax, ay, bx, by, 0.006, low_m, top_m, style.mesh, opacity, 1.0, tilt, style.mesh_m
+            )
         )
     for wire_m in style.wires:
         if low_m <= wire_m <= high_m:

@@ -9,6 +9,7 @@ import shapely
 from scipy.ndimage import gaussian_filter1d
 from skimage.graph import route_through_array
 
+from scenes.colour import lab
 from scenes.fences import Breach, Fence
 from scenes.grid import Window
 from scenes.lines import FloatArray, Line
@@ -52,7 +53,7 @@ _FROM_WALL_M = 0.8
 _THROUGH_A_HOUSE = 1000.0
 _LOOKS = ("worn", "dark", "trodden", "faint")
 _SHARES = np.array([0.5, 0.16, 0.18, 0.16])
-_LEAST_APART = 0.22
+_LEAST_APART = 10.0  # in CIELAB, where all cover is gone
 _FADED_FRAC = 0.35  # of a path's length at most
 _STRENGTH = {Difficulty.EASY: (0.7, 1.0), Difficulty.REAL: (0.35, 1.0), Difficulty.HARD: (0.2, 0.7)}
 
@@ -68,7 +69,7 @@ class _Place:
     site: Site
     built: shapely.Geometry
     palette: Palette
-    ground: Material
+    ground: tuple[Material, ...]
 
 
 def lay_paths(
@@ -78,7 +79,7 @@ def lay_paths(
     site: Site,
     built: shapely.Geometry,
     palette: Palette,
-    grounds: tuple[Material, ...],
+    grounds: tuple[tuple[Material, ...], ...],
 ) -> tuple[Footpath, ...]:
     """Paths through breaches, to intact fence, along the fence and nowhere near it.
 
@@ -149,14 +150,14 @@ def _material(look: str, palette: Palette) -> Material:
     }[look]
 
 
-def _apart(look: str, palette: Palette, ground: Material) -> float:
-    """How much a look differs from a ground: the largest log ratio of reflectances."""
-    ratio = np.array(_material(look, palette).base) / np.array(ground.base)
-    return float(np.abs(np.log(ratio)).max())
+def _apart(look: str, palette: Palette, grounds: tuple[Material, ...]) -> float:
+    """How much a look differs from the most similar of some grounds, in CIELAB."""
+    own = lab(_material(look, palette).base)
+    return min(float(np.linalg.norm(own - lab(ground.base))) for ground in grounds)
 
 
 def _habit(
-    spec: SceneSpec, chance: np.random.Generator, palette: Palette, ground: Material
+    spec: SceneSpec, chance: np.random.Generator, palette: Palette, ground: tuple[Material, ...]
 ) -> tuple[float, str, float, float]:
     """Width, look, strength and patchiness of a path.
 
@@ -186,7 +187,7 @@ def _to_fence(
     if crosses:
         # It ends where the paving begins, on which nobody leaves a trace.
         inner = foot - left * inward_m + along * aside * inward_m
-        while inward_m > 1.0 and not place.site.clear(*inner, 0.0):
+        while inward_m > 1.0 and not place.site.clear(float(inner[0]), float(inner[1]), 0.0):
             inward_m *= 0.85
             inner = foot - left * inward_m + along * aside * inward_m
         xy = np.vstack([outer, foot[None], inner[None]])
@@ -198,7 +199,9 @@ def _to_fence(
     far_m = min(float(chance.uniform(0.5, 12.0)), _FADED_FRAC * line.length_m)
     fade_m = (far_m, 1.2 if crosses else 0.3)
     seed = int(chance.integers(2**30))
-    paths = [Footpath(line, width_m, look, strength, patchy, fade_m, seed, place.index, at_m, crosses)]
+    paths = [
+        Footpath(line, width_m, look, strength, patchy, fade_m, seed, place.index, at_m, crosses)
+    ]
     if chance.uniform() < 0.3 and line.length_m > 12.0:
         # A fork: another way joins part of the way along.
         join_m = float(chance.uniform(0.3, 0.7)) * line.length_m

@@ -34,6 +34,8 @@ from scenes.terrain import Terrain
 
 EPSG = 32648
 _EAST_0_M, _NORTH_0_M = 620_000.0, 2_945_000.0
+# Share of the broad-leaved trees: in the dry winter of the south about half are evergreen.
+_LEAFLESS = {Season.SPRING: 0.0, Season.SUMMER: 0.0, Season.DRY: 0.45, Season.SNOW: 1.0}
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Layout:
         inside, outside: what grows on the road's side of each fence and beyond it; None for the
             common wild growth.
         strokes: bands on the ground in the order they are painted.
-        uprights: (M, 14) things to draw that stand up.
+        uprights: (M, 16) things to draw that stand up.
         shift_m: how far east and north the picture lies off its true place.
         crowns: (K, 6), see `scenes.crowns`; boxes: (N, 12), see `scenes.boxes`.
     """
@@ -131,7 +133,11 @@ def lay_out(spec: SceneSpec) -> Layout:
         _foot(fence, palette, spec.chance(f"foot {fence.side}"), drawn)
         lookalikes[fence.side.value] = lay_lookalikes(spec, fence, verge_m, palette, drawn, crowns)
     houses = shapely.union_all([shapely.Polygon(boxes.footprint(np.array(b))) for b in drawn.boxes])
-    paths = lay_paths(spec, fences, terrain, site, houses)
+    inside = tuple(_cover(cover, palette, mown=True) for _ in fences)
+    outside = tuple(_cover(cover, palette, mown=False) for _ in fences)
+    common = (palette.dry,) if palette.dry_frac > 0.35 else ()
+    grounds = tuple((material or palette.wild, *common) for material in outside)
+    paths = lay_paths(spec, fences, terrain, site, houses, palette, grounds)
     for path in paths:
         draw_path(path, palette, drawn)
     road_chance = spec.chance("roads")
@@ -144,12 +150,9 @@ def lay_out(spec: SceneSpec) -> Layout:
     solid = boxes.as_array(drawn.boxes)
     crowns = [c for c in crowns if site.clear(c[0], c[1], 0.3)]
     crowns += _crowns(spec, spec.chance("crowns"), site, fences)
-    if season is Season.SNOW:
-        crowns, bare = shed_leaves(crowns)
-        drawn.elements += bare
+    crowns, bare = shed_leaves(crowns, _LEAFLESS[season])
+    drawn.elements += bare
     rows = [build_elements(f, spec.chance(f"posts {f.side}")) for f in fences]
-    inside = tuple(_cover(cover, palette, mown=True) for _ in fences)
-    outside = tuple(_cover(cover, palette, mown=False) for _ in fences)
     return Layout(
         spec=spec,
         season=season,

@@ -56,6 +56,8 @@ class Palette:
     soil: Material
     thin: Material
     worn: Material
+    trodden: Material
+    faint: Material
     gravel: Material
     mown: Material
     wild: Material
@@ -68,6 +70,7 @@ class Palette:
     snow: Material
     vegetables: tuple[Material, ...]
     contrast: float
+    leafiness: float
     bare_frac: float
     bare_soft: float
     dry_frac: float
@@ -85,6 +88,10 @@ _SOILS: tuple[Colour, ...] = (
     (0.30, 0.17, 0.095),
     (0.27, 0.265, 0.25),
 )
+
+
+# Trodden earth is smooth: it lies without the shade between crumbs that loose earth has.
+_COMPACTED = 1.28
 
 
 def mix_palette(spec: SceneSpec, season: Season) -> Palette:
@@ -108,8 +115,14 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
         red, green, blue = (float(v) for v in 0.55 * np.array(one) + 0.35 * np.array(other))
         return red, green, blue
 
+    def blended(one: Colour, other: Colour, share: float) -> Colour:
+        red, green, blue = (
+            float(v) for v in (1.0 - share) * np.array(one) + share * np.array(other)
+        )
+        return red, green, blue
+
     def texture(fine: float, middle: float, coarse: float) -> Colour:
-        return 0.95 * fine * contrast**0.3, 1.4 * middle * contrast, coarse * contrast**0.4
+        return 1.5 * fine * contrast**0.3, 1.3 * middle * contrast, coarse * contrast**0.4
 
     soil = vary(_SOILS[int(chance.choice(len(_SOILS), p=[0.25, 0.2, 0.18, 0.17, 0.12, 0.08]))])
     # Green covers: red and blue as shares of green.
@@ -138,9 +151,9 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
                 leaf_green * gain,
                 leaf_green * gain * leaf_blue,
             ),
-            (0.09 + 0.01 * contrast, 0.14 + 0.07 * contrast, 0.03),
+            (0.10 + 0.02 * contrast, 0.10 + 0.06 * contrast, 0.05),
             (0.8, 0.0, -0.3),
-            (0.06, 0.03),
+            (0.10, 0.05),
         )
         for gain, leaf_red, bare in (
             (1.0, 0.68, True), (0.75, 0.74, False), (1.25, 0.78, True), (0.9, 0.62, False)
@@ -154,7 +167,7 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
     return Palette(
         asphalt=Material(
             vary((0.13 * light, 0.13 * light, 0.133 * light), 0.1),
-            (0.035, 0.035, 0.04), (0.3, 0.1, -0.3), (0.02, 0.03),
+            (0.05 + 0.01 * contrast, 0.035 + 0.01 * contrast, 0.05), (0.5, 0.0, -0.5), (0.03, 0.05),
         ),
         patch=Material((0.075, 0.075, 0.08), (0.05, 0.03, 0.03)),
         marking=Material((0.55, 0.55, 0.53), (0.10, 0.12, 0.05)),
@@ -169,8 +182,15 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
             mixed(soil, dry), texture(0.065, 0.055, 0.10), (0.4, 0.05, -0.5), (0.03, 0.05)
         ),
         worn=Material(
-            (soil[0] * 1.1, soil[1] * 1.1, soil[2] * 1.1), texture(0.05, 0.045, 0.06),
-            (0.4, 0.05, -0.5), (0.02, 0.04),
+            scaled(soil, _COMPACTED), texture(0.04, 0.025, 0.05), (0.4, 0.05, -0.5), (0.02, 0.04),
+        ),
+        trodden=Material(
+            blended(scaled(grass.base, 1.25), dry, 0.6), texture(0.05, 0.035, 0.06), tint,
+            (0.02, 0.05),
+        ),
+        faint=Material(
+            blended(scaled(grass.base, 0.9), scaled(soil, _COMPACTED), 0.5),
+            texture(0.055, 0.05, 0.06), (0.4, 0.05, -0.5), (0.02, 0.05),
         ),
         gravel=Material(vary((0.31, 0.295, 0.265)), texture(0.10, 0.04, 0.05)),
         mown=replace(grass, base=scaled(vary(grass.base, 0.05), grown)),
@@ -198,6 +218,7 @@ def mix_palette(spec: SceneSpec, season: Season) -> Palette:
             Material((0.09, 0.11, 0.035), texture(0.12, 0.12, 0.05), tint, (0.04, 0.04)),
         ),
         contrast=contrast,
+        leafiness=0.5 + 0.3 * contrast,
         bare_soft=float(chance.uniform(1.1, 2.2)),
         bare_frac=float(chance.beta(1.0, 9.0)) + (0.04 if season is Season.DRY else 0.0),
         dry_frac=float(chance.beta(1.5, 4.0)) + (0.45 if bleached else 0.0),

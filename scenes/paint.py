@@ -130,13 +130,80 @@ def sweep(
 
 
 @njit(cache=True)
+def _mesh(
+    element: FloatArray, vx: float, vy: float, height: float, along_m: float, up_m: float,
+    opacity: float,
+) -> FloatArray:  # fmt: skip
+    """How the wires of a mesh lie in the picture: for `wires`.
+
+    Two families of wires cross; each is counted by a phase that grows by 1 from wire to wire, and
+    grows linearly over the picture. (9,): opacity; then for each family the phase at the origin,
+    its gradient east and north, and the share of its period that a wire covers.
+    """
+    out = np.zeros(9)
+    out[0] = opacity
+    dx, dy = element[2] - element[0], element[3] - element[1]
+    length = np.sqrt(dx * dx + dy * dy)
+    if along_m <= 0.0 or length < 1e-6 or opacity >= 0.9:
+        return out
+    tx, ty = dx / length, dy / length
+    across = tx * vy - ty * vx
+    if abs(across) < 1e-3:
+        return out
+    # Height as a share of the sweep, and distance along the foot, as planes over the picture.
+    hx, hy = -ty / across, tx / across
+    slide = vx * tx + vy * ty
+    sx, sy = tx - slide * hx, ty - slide * hy
+    tall = abs(up_m)
+    a, b = 1.0 / along_m, height / tall
+    if up_m > 0.0:
+        planes = ((a * sx, a * sy), (b * hx, b * hy))
+        # The wires are as thick both ways, and together stop what the mesh stops.
+        one, other = 1.0 / along_m, 1.0 / tall
+    else:
+        planes = ((a * sx + b * hx, a * sy + b * hy), (a * sx - b * hx, a * sy - b * hy))
+        one, other = 1.0, 1.0
+    both = one + other
+    thick = (both - np.sqrt(both * both - 4.0 * one * other * opacity)) / (2.0 * one * other)
+    for k in range(2):
+        gx, gy = planes[k]
+        out[1 + 4 * k] = -(gx * element[0] + gy * element[1]) + 0.5
+        out[2 + 4 * k], out[3 + 4 * k] = gx, gy
+        out[4 + 4 * k] = min(0.98, thick * (one if k == 0 else other))
+    return out
+
+
+@njit(cache=True, inline="always")
+def wires(mesh: FloatArray, x: float, y: float, width: float) -> float:
+    """Share of light that a mesh stops over a square of `width` about a place.
+
+    Where the wires are too fine for the square this comes near to the mesh's opacity.
+    """
+    if mesh[4] == 0.0:
+        return mesh[0]
+    clear = 1.0
+    for k in range(2):
+        gx, gy, share = mesh[2 + 4 * k], mesh[3 + 4 * k], mesh[4 + 4 * k]
+        half = 0.5 * width * np.sqrt(gx * gx + gy * gy)
+        phase = mesh[1 + 4 * k] + gx * x + gy * y
+        if half < 1e-6:
+            half = 1e-6
+        high, low = phase + half, phase - half
+        # The integral of a row of wires, each over [0, share) of its period.
+        upto = np.floor(high) * share + min(high - np.floor(high), share)
+        since = np.floor(low) * share + min(low - np.floor(low), share)
+        clear *= 1.0 - (upto - since) / (2.0 * half)
+    return 1.0 - clear
+
+
+@njit(cache=True)
 def shade_elements(
     light: Float32Array, x0: float, y0: float, px: float, elements: FloatArray, shadow: FloatArray
 ) -> None:
     """Multiplies `light` (H, W) by what shines through each element's shadow.
 
     Args:
-        elements: (M, 14) as in `paint_elements`.
+        elements: (M, 16) as in `paint_elements`.
         shadow: (M, 2) displacement of the shadow in metres per metre of height.
     """
     cover = np.zeros(light.shape, np.float32)
@@ -155,9 +222,13 @@ def shade_elements(
         vy = shadow_y * (high - low) + elements[k, 13]
         j0, j1, i0, i1 = sweep(x0, y0, px, light.shape, element, vx, vy, soft, cover)
         opacity = elements[k, 7]
+        mesh = _mesh(element, vx, vy, high - low, elements[k, 14], elements[k, 15], opacity)
+        width = max(px, soft)
         for j in range(j0, j1):
             for i in range(i0, i1):
-                light[j, i] *= np.float32(1.0 - opacity * cover[j, i])
+                if cover[j, i] > 0.0:
+                    stopped = wires(mesh, x0 + i * px, y0 - j * px, width) * cover[j, i]
+                    light[j, i] *= np.float32(1.0 - stopped)
 
 
 @njit(cache=True)
@@ -174,8 +245,9 @@ def paint_elements(
 
     Args:
         albedo: (H, W, 3); sun: (H, W) share of direct sunlight.
-        elements: (M, 14) ax, ay, bx, by, thickness_m, low_m, high_m, opacity, red, green, blue, lit
-            (share of direct sunlight on it), tilt_x, tilt_y (how far its top stands off its foot).
+        elements: (M, 16) ax, ay, bx, by, thickness_m, low_m, high_m, opacity, red, green, blue, lit
+            (share of direct sunlight on it), tilt_x, tilt_y (how far its top stands off its foot),
+            spacing of a mesh's wires along it and upwards (see `wires`).
         lean: (M, 2) displacement in the picture in metres per metre of height.
     """
     cover = np.zeros(sun.shape, np.float32)
@@ -191,10 +263,12 @@ def paint_elements(
         vy = lean_y * (high - low) + elements[k, 13]
         j0, j1, i0, i1 = sweep(x0, y0, px, sun.shape, element, vx, vy, 0.0, cover)
         opacity = elements[k, 7]
+        mesh = _mesh(element, vx, vy, high - low, elements[k, 14], elements[k, 15], opacity)
         for j in range(j0, j1):
             for i in range(i0, i1):
-                a = opacity * cover[j, i]
+                a = cover[j, i]
                 if a > 0.0:
+                    a *= wires(mesh, x0 + i * px, y0 - j * px, px)
                     for c in range(3):
                         albedo[j, i, c] += np.float32(a * (elements[k, 8 + c] - albedo[j, i, c]))
                     sun[j, i] += np.float32(a * (elements[k, 11] - sun[j, i]))

@@ -112,7 +112,6 @@ def _embankment(spec: SceneSpec) -> Site:
         extent=shapely.LineString(centreline.xy).buffer(half_m, cap_style="flat"),
         lift_m=(-float(chance.uniform(2.5, 6.0)), -float(chance.uniform(2.5, 6.0))),
         batter_m=batter_m,
-        below_road=True,
         culverts=tuple(culverts),
     )
 

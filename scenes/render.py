@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from numba import njit
 
 from scenes.boxes import box_heights, paint_boxes
+from scenes.colour import EXPOSURE
 from scenes.crowns import canopy, sunlight_through
 from scenes.develop import average, blur, develop
 from scenes.grid import Window
@@ -20,7 +21,7 @@ from scenes.materials import Material
 from scenes.noise import Float32Array, add_octave, fractal
 from scenes.paint import blend_material, paint_elements, shade_elements
 from scenes.speckle import scatter
-from scenes.strokes import paint_stroke
+from scenes.strokes import Stroke, paint_stroke
 from scenes.terrain import lit
 
 ByteArray = npt.NDArray[np.uint8]
@@ -32,9 +33,10 @@ _LEAF_PX_M = 0.05
 _HALO_PX = 4  # of the optical blur
 # Fine, middle and coarse lightness, middle and coarse tint: from, to, and how octaves grow.
 _TEXTURES = (
-    (0.01, 0.08, -0.8), (0.16, 0.64, 0.1), (1.28, 20.48, 0.25), (0.08, 0.64, 0.15),
+    (0.01, 0.08, -0.6), (0.08, 0.64, -0.45), (1.28, 20.48, 0.25), (0.08, 0.64, 0.15),
     (1.28, 20.48, 0.25),
 )  # fmt: skip
+_LEAVES = (0.04, 0.32, 0.15)  # sprays of leaves, as above
 _FINEST_PX_M = 0.0251  # coarser pictures are drawn this finely and averaged
 
 
@@ -43,7 +45,7 @@ class Renderer:
     """Draws any window of a scene; windows fit together without a seam.
 
     Attributes:
-        uprights: (M, 14) elements; lean, shadow: (M, 2) metres per metre of height, in the picture
+        uprights: (M, 16) elements; lean, shadow: (M, 2) metres per metre of height, in the picture
             and on the ground's own slope; reach_m: (M,) how far from its foot each is seen.
     """
 
@@ -97,7 +99,7 @@ class Renderer:
         add_octave(grain, window, 1.4 * window.px_m, 1.0, mosaic.seed + 99)
         gains = np.stack(mosaic.gains(window))
         out[3] = mask
-        exposure = 1.75 * mosaic.exposure
+        exposure = EXPOSURE * mosaic.exposure
         develop(radiance, grain, gains, exposure, mosaic.haze, mosaic.noise, mask, out)
         return out
 
@@ -112,31 +114,44 @@ class Renderer:
             objects = np.maximum(objects, box_heights(window, self.layout.boxes))
         return self.ground(window) + objects
 
-    def _radiance(self, window: Window) -> Float32Array:
-        layout, seed = self.layout, self.seed
-        shape = (window.height, window.width)
-        texture = np.zeros((5, *shape), np.float32)
+    def albedo(self, window: Window, strokes: Sequence[Stroke] | None = None) -> Float32Array:
+        """Reflectance of the ground, (height, width, 3), with all of its bands or those given."""
+        return self._lay(window, self._texture(window), strokes)[0]
+
+    def _texture(self, window: Window) -> Float32Array:
+        texture = np.zeros((5, window.height, window.width), np.float32)
         for k, (finest_m, coarsest_m, slope) in enumerate(_TEXTURES):
-            fractal(texture[k], window, finest_m, coarsest_m, slope, seed + k + 1)
-        albedo = np.zeros((*shape, 3), np.float32)
+            fractal(texture[k], window, finest_m, coarsest_m, slope, self.seed + k + 1)
+        return texture
+
+    def _lay(
+        self, window: Window, texture: Float32Array, strokes: Sequence[Stroke] | None = None
+    ) -> tuple[Float32Array, Paint]:
+        layout, seed = self.layout, self.seed
+        albedo = np.zeros((window.height, window.width, 3), np.float32)
 
         def paint(alpha: Float32Array, material: Material) -> None:
             base, lightness, tint, amounts = material.arrays
             blend_material(albedo, alpha, base, texture, lightness, tint, amounts)
 
         self._ground(window, texture, paint)
-        whole = np.ones(shape, np.float32)
         for k, kind in enumerate(layout.speckles):
-            scatter(albedo, window, whole, kind, seed + 5000 * (k + 1))
-        for stroke in layout.strokes:
+            scatter(albedo, window, texture, kind, seed + 5000 * (k + 1))
+        for stroke in layout.strokes if strokes is None else strokes:
             paint_stroke(albedo, window, texture, stroke)
+        return albedo, paint
+
+    def _radiance(self, window: Window) -> Float32Array:
+        layout = self.layout
+        texture = self._texture(window)
+        albedo, paint = self._lay(window, texture)
         sun, tops = self._sunlight(window)
         near = self._near(window)
         x0, y0, px_m = window.x_m(0), window.y_m(0), window.px_m
         elements = np.ascontiguousarray(self.uprights[near])
         shade_elements(sun, x0, y0, px_m, elements, np.ascontiguousarray(self.shadow[near]))
         paint_elements(albedo, sun, x0, y0, px_m, elements, np.ascontiguousarray(self.lean[near]))
-        sky = np.ones(shape, np.float32)
+        sky = np.ones(sun.shape, np.float32)
         if len(layout.boxes):
             towards = _towards(layout.sun.azimuth_deg, layout.sun.elevation_deg)
             rows = np.hstack([layout.boxes, layout.boxes_lean])
@@ -220,7 +235,7 @@ class Renderer:
             layout.sun.azimuth_deg, layout.sun.elevation_deg,
         )  # fmt: skip
         rim = to_window(crowns.rim[1:-1, 1:-1], coarse, window)
-        alpha = _ramp(rim + 0.07 * texture[0] + 0.04 * texture[1], 0.0, 0.07)
+        alpha = _ramp(rim + 0.08 * texture[0] + 0.08 * texture[1], 0.0, 0.10)
         owner = crowns.owner[1:-1, 1:-1]
         kinds = np.where(owner >= 0, layout.crowns[owner, 4].astype(np.int64) % 4, -1)
         for k, leaves in enumerate(layout.palette.leaves):
@@ -229,7 +244,15 @@ class Renderer:
                 paint(alpha * to_window(mine, coarse, window), leaves)
         bright = to_window(np.minimum(facing, 1.9).astype(np.float32), coarse, window)
         skin = to_window(crowns.skin[1:-1, 1:-1], coarse, window)
-        hollow = 0.12 + 1.15 * skin * skin
+        # Sprays of leaves, bright, with narrow dark gaps between them.
+        leaf = np.zeros(alpha.shape, np.float32)
+        fractal(leaf, window, *_LEAVES, self.seed + 6)
+        leafiness = layout.palette.leafiness
+        spray = np.float32(1.2) * skin + np.float32(leafiness) * (
+            np.float32(0.22) * np.abs(leaf) - np.float32(0.18)
+        )
+        spray = _ramp(spray + np.float32(0.08 * leafiness) * texture[1], 0.0, 1.0)
+        hollow = 0.14 + 1.10 * spray * spray
         sun += alpha * (bright * (0.35 + hollow) * np.minimum(1.0, tops + 0.2) - sun)
         sky += alpha * (hollow + 0.15 - sky)
 

@@ -66,6 +66,7 @@ def draw_road(road: Road, palette: Palette, chance: np.random.Generator, drawn: 
                 Stroke(line, tracks, 0.8, shift_m=(a + b) / 2, pair_m=1.75, alpha=strength,
                        soft_m=0.5, round_frac=0.8, patchy=0.3, patchy_m=30.0, seed=seed + 3)
             )  # fmt: skip
+    _streaks(road, palette, seed, drawn)
     for _ in range(int(chance.poisson(line.length_m / 90.0))):
         start_m = float(chance.uniform(0.0, line.length_m - 6.0))
         end_m = min(line.length_m, start_m + float(chance.uniform(3.0, 25.0)))
@@ -85,6 +86,51 @@ def draw_road(road: Road, palette: Palette, chance: np.random.Generator, drawn: 
         )
     for offset_m in road.rails_m:
         guard_rail(line.offset(offset_m), chance, drawn)
+
+
+def _streaks(road: Road, palette: Palette, seed: int, drawn: Drawn) -> None:
+    """What traffic leaves: oil along the middle of lanes, dust along the rims, sealed cracks."""
+    chance = np.random.default_rng([seed, 1])
+    line, lanes = road.line, sorted((*road.edge_marks_m, *road.lane_marks_m))
+    for a, b in pairwise(lanes):
+        drawn.strokes.append(
+            Stroke(line, palette.patch, 0.7, shift_m=(a + b) / 2 + float(chance.normal(0.0, 0.1)),
+                   alpha=float(chance.uniform(0.03, 0.22)), soft_m=0.5, round_frac=0.9, patchy=0.4,
+                   patchy_m=40.0, seed=seed + 7)
+        )  # fmt: skip
+    for sign in (-1.0, 1.0):
+        drawn.strokes.append(
+            Stroke(line, palette.gravel, 0.5, shift_m=sign * (road.width_m / 2 - 0.2),
+                   alpha=float(chance.uniform(0.1, 0.5)), soft_m=0.5, rough_m=0.06, round_frac=0.7,
+                   patchy=0.6, patchy_m=9.0, seed=seed + 8)
+        )  # fmt: skip
+    for _ in range(int(chance.poisson(line.length_m / 45.0))):
+        start_m, length_m = (
+            float(chance.uniform(0.0, line.length_m)),
+            float(chance.uniform(2.0, 14.0)),
+        )
+        end_m = min(line.length_m, start_m + length_m)
+        if end_m - start_m < 1.5:
+            continue
+        # Lengthwise along a joint or a lane's rim, or across the lanes.
+        across = chance.uniform() < 0.45
+        aside = float(chance.uniform(-0.45, 0.45)) * road.width_m
+        if across:
+            s = np.full(9, start_m + 0.5)
+            d = np.linspace(aside, aside + float(chance.choice([-1.0, 1.0])) * 3.75, 9)
+            d = np.clip(d, -0.5 * road.width_m, 0.5 * road.width_m)
+        else:
+            s = np.linspace(start_m, end_m, 9)
+            d = np.full(9, aside)
+        if np.ptp(d) + np.ptp(s) < 1.0:
+            continue
+        s, d = s + chance.normal(0.0, 0.08, 9) * across, d + chance.normal(0.0, 0.05, 9)
+        xy = line.at(s) + d[:, None] * line.left_at(s)
+        drawn.strokes.append(
+            Stroke(Line(xy), palette.patch, float(chance.uniform(0.02, 0.06)), rough_m=0.008,
+                   alpha=float(chance.uniform(0.3, 0.9)), patchy=0.4, patchy_m=1.5, winding=True,
+                   seed=seed + 9)
+        )  # fmt: skip
 
 
 def guard_rail(line: Line, chance: np.random.Generator, drawn: Drawn) -> None:

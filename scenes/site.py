@@ -44,7 +44,6 @@ class Site:
         loops: index of the fence round it, middle and radius of the open ground in a ramp's loop.
         mounds: embankments of raised roads. deck: middle, direction, length, width and height of a
             bridge over the road.
-        below_road: whether the land beside the road may lie lower than it.
         culverts: where on the centreline a stream is led under the road, how wide, and how high its
             head wall stands.
         tunnel_m, viaduct_m: where on the centreline a tunnel begins and a viaduct ends.
@@ -63,7 +62,6 @@ class Site:
     loops: tuple[tuple[int, FloatArray, float], ...] = ()
     mounds: tuple[Mound, ...] = ()
     deck: tuple[FloatArray, FloatArray, float, float, float] | None = None
-    below_road: bool = False
     culverts: tuple[tuple[float, float, float], ...] = ()
     tunnel_m: float | None = None
     viaduct_m: float | None = None

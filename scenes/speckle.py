@@ -33,9 +33,9 @@ class Speckle:
 
 
 def scatter(
-    albedo: Float32Array, window: Window, cover: Float32Array, kind: Speckle, seed: int
+    albedo: Float32Array, window: Window, texture: Float32Array, kind: Speckle, seed: int
 ) -> None:
-    """Scatters one kind over `albedo` (H, W, 3), fewer where `cover` (H, W) is below 1."""
+    """Scatters one kind over `albedo` (H, W, 3), outlines made ragged by `texture` (5, H, W)."""
     if kind.per_m2 <= 0.0:
         return
     reach = 2.5 * kind.radius_m
@@ -47,7 +47,7 @@ def scatter(
         ]
     )  # fmt: skip
     _scatter(
-        albedo, cover, window.x_m(0), window.y_m(0), window.px_m, cells,
+        albedo, texture, window.x_m(0), window.y_m(0), window.px_m, cells,
         kind.per_m2 * _CELL_M**2, kind.radius_m, np.array(kind.colour), np.array(kind.gain),
         kind.opacity, kind.clump, seed,
     )  # fmt: skip
@@ -68,7 +68,7 @@ def _wave(cx: int, cy: int, cells: float, seed: int) -> float:
 @njit(cache=True)
 def _scatter(
     albedo: Float32Array,
-    cover: Float32Array,
+    texture: Float32Array,
     x0: float,
     y0: float,
     px: float,
@@ -81,7 +81,7 @@ def _scatter(
     clump: float,
     seed: int,
 ) -> None:
-    height, width = cover.shape
+    height, width = texture.shape[1], texture.shape[2]
     for cy in range(cells[1], cells[3]):
         for cx in range(cells[0], cells[2]):
             mean = per_cell
@@ -100,21 +100,26 @@ def _scatter(
                 bright = np.exp(0.35 * hash_unit(cx, cy, a + 5))
                 turn = 3.14159 * hash_unit(cx, cy, a + 6)
                 ct, st = np.cos(turn), np.sin(turn)
-                far = r * max(stretch, 1.0 / stretch) + px
+                # Growth has no outline: blades and gaps take turns towards its rim.
+                ragged = min(0.8, max(0.0, (r - 0.03) / 0.05))
+                far = r * max(stretch, 1.0 / stretch) * (1.0 + ragged) + px
                 i0 = max(0, int(np.floor((x - far - x0) / px)))
                 i1 = min(width, int(np.ceil((x + far - x0) / px)) + 1)
                 j0 = max(0, int(np.floor((y0 - y - far) / px)))
                 j1 = min(height, int(np.ceil((y0 - y + far) / px)) + 1)
-                soft = max(px, 0.35 * r)
+                soft = max(px, (0.35 + 0.8 * ragged) * r)
                 for j in range(j0, j1):
                     for i in range(i0, i1):
                         dx, dy = x0 + i * px - x, y0 - j * px - y
                         du, dv = (dx * ct + dy * st) * stretch, (dy * ct - dx * st) / stretch
-                        inside = (r - np.sqrt(du * du + dv * dv)) / soft + 0.5
+                        edge = r * (
+                            1.0 + ragged * (0.4 * texture[1, j, i] + 0.35 * texture[0, j, i] - 0.25)
+                        )
+                        inside = (edge - np.sqrt(du * du + dv * dv)) / soft + 0.5
                         if inside <= 0.0:
                             continue
                         # What is smaller than a pixel covers only part of it.
-                        w = min(1.0, inside) * opacity * min(1.0, (2.0 * r / px) ** 2) * cover[j, i]
+                        w = min(1.0, inside) * opacity * min(1.0, (2.0 * r / px) ** 2)
                         for c in range(3):
                             if gain[c] != 0.0:
                                 albedo[j, i, c] *= np.float32(1.0 + w * gain[c] * bright)

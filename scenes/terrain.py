@@ -74,7 +74,7 @@ class Terrain:
             # A valley under the viaduct, 8 m deep at its far end.
             valley = 1.0 - _smooth((station - site.viaduct_m + 14.0) / 14.0)
             rise = rise + valley * (-VIADUCT_M - rise)
-        lift = np.full_like(rise, -np.inf if site.below_road else 0.0)
+        lift, low_m = np.full_like(rise, -np.inf), 3.0 * self.relief_m
         for mound in site.mounds:
             found = _beside(mound.line, window, mound.flat_m + mound.batter_m + 3.0)
             if found is not None:
@@ -82,7 +82,8 @@ class Terrain:
                 beside = _smooth(
                     (np.abs(found[1]) - np.float32(mound.flat_m)) / np.float32(mound.batter_m)
                 )
-                lift = np.maximum(lift, top * (1.0 - beside))
+                # Its foot goes on down to the lowest that the natural ground may lie.
+                lift = np.maximum(lift, top - (top + low_m) * beside)
         z = self.base_m + self.grade * station + np.maximum(rise, lift)
         return np.asarray(z, dtype=np.float32)
 

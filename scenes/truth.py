@@ -17,6 +17,7 @@ from scenes.crowns import heights_at
 from scenes.fences import Fence
 from scenes.layout import EPSG, Layout
 from scenes.lines import FloatArray, Line
+from scenes.visibility import look_at
 
 _COVER_STEP_M = 0.05
 
@@ -216,7 +217,8 @@ def _breaches(
 
 def _paths(layout: Layout, boundaries: list[Boundary]) -> list[Finding]:
     findings = []
-    for number, path in enumerate(layout.paths, 1):
+    sights = look_at(layout)
+    for number, (path, sight) in enumerate(zip(layout.paths, sights, strict=True), 1):
         route, side, at_m = "", None, None
         if path.fence is not None and path.meets_m is not None:
             fence, boundary = layout.fences[path.fence], boundaries[path.fence]
@@ -237,8 +239,6 @@ def _paths(layout: Layout, boundaries: list[Boundary]) -> list[Finding]:
                     crosses_fence=path.crosses,
                 )
             )
-        points = path.line.at(np.arange(0.25, path.line.length_m, 0.5))
-        hidden = heights_at(points, layout.crowns_seen) > 0.3
         findings.append(
             Finding(
                 finding_id=f"P{number:03d}",
@@ -256,7 +256,8 @@ def _paths(layout: Layout, boundaries: list[Boundary]) -> list[Finding]:
                     "look": path.look,
                     "strength": round(path.strength, 3),
                     "patchy": round(path.patchy, 3),
-                    "visible_frac": round(float(1.0 - hidden.mean()), 3),
+                    "visible_frac": round(sight.visible_frac, 3),
+                    "contrast": round(sight.contrast, 1),
                 },
             )
         )

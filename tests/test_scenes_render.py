@@ -95,7 +95,7 @@ def test_a_fence_of_solid_panels_shades_the_ground_and_a_missing_panel_does_not(
     whole = replace(
         layout, speckles=(), strokes=(), crowns=np.zeros((0, 6)), boxes=np.zeros((0, 12))
     )
-    bare = replace(whole, uprights=np.zeros((0, 14)))
+    bare = replace(whole, uprights=np.zeros((0, 16)))
     window = somewhere(layout, 0.05, 400)
     with_fence = Renderer.of(whole).ortho(window)[:3].astype(float).mean(axis=0)
     without = Renderer.of(bare).ortho(window)[:3].astype(float).mean(axis=0)
