@@ -1,11 +1,13 @@
 """Footpaths on the shared pictures and generated scenes, by variant, with overlays; their speed.
 
 python benchmarks/footpaths.py quality --out overlays/ [--scene FOLDER]...
+python benchmarks/footpaths.py scenes --out tables/ FOLDER...
 python benchmarks/footpaths.py speed
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import time
@@ -18,13 +20,13 @@ import geopandas
 import numpy as np
 import rasterio
 import shapely
+from footpath_scenes import one_scene, scores_json, tables, truth_lines
 from rasterio.transform import from_origin
 from skimage.filters import sato
 
 from analysis.footpaths import Footpath, FootpathConfig, PathClass, find_footpaths, strips
 from analysis.footpaths.network import Network
 from analysis.raster import Orthophoto
-from corridor.findings import FindingKind, read_findings
 
 DATA = Path(os.environ.get("FENCEWALK_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BUFFER_M = {"aukerman": 1.2, "banepa": 0.7}
@@ -51,15 +53,6 @@ def truth_of(name: str, ortho: Orthophoto) -> tuple[list[shapely.Geometry], shap
         roi = geopandas.read_file(DATA / name / "roi.geojson").to_crs(ortho.crs.to_wkt())
         area = roi.geometry.union_all()
     return list(traced.geometry), area
-
-
-def scene_truth(folder: Path, ortho: Orthophoto) -> list[shapely.Geometry]:
-    """All paths of a generated scene, hidden and faint ones too."""
-    return [
-        shapely.LineString(ortho.to_xy(shapely.get_coordinates(finding.geometry)))
-        for finding in read_findings(folder / "truth.gpkg")
-        if finding.kind is FindingKind.FOOTPATH
-    ]
 
 
 def compared(
@@ -130,7 +123,7 @@ def quality(
         if name in BUFFER_M:
             truth, area = truth_of(name, ortho)
         elif buffer_m:
-            truth = scene_truth(picture.parent, ortho)
+            truth = truth_lines(picture.parent, ortho)
         hectares = float(ortho.read(None, 1.0).valid.sum()) / 1e4
         for variant in wanted or VARIANTS:
             config = VARIANTS[variant]
@@ -152,6 +145,22 @@ def quality(
                 text += f"  {metres / hectares:.1f} m/ha"
             click.echo(f"{text}  ({seconds:.0f} s)")
             overlay(ortho, paths, truth, out / f"footpaths-{name}-{variant}.jpg".replace(" ", "-"))
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="For the findings.")
+@click.option("--reuse", is_flag=True, help="Score findings that are there already.")
+def scenes(folders: tuple[Path, ...], out: Path, reuse: bool) -> None:
+    """All that `analyze` finds on generated scenes, FOLDERS as `fencewalk scene` wrote them."""
+    done = []
+    for folder in folders:
+        done.append(one_scene(folder, out / folder.name, reuse=reuse))
+        click.echo(f"{folder.name}: {done[-1].cpu_s:.0f} s CPU", err=True)
+    text = "\n".join(tables(done))
+    click.echo(text)
+    (out / "tables.md").write_text(text + "\n", encoding="utf-8")
+    (out / "scores.json").write_text(json.dumps(scores_json(done), indent=2) + "\n")
 
 
 def strip_picture(path: Path, length_m: float, gsd_m: float) -> None:
