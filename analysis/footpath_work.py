@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import rasterio
 import shapely
 
 from analysis.access import Meeting
-from analysis.footpaths import Footpath, PathClass, find_footpaths
-from analysis.heights import SurfaceModel
-from analysis.pieces_of_work import Piece
+from analysis.footpaths import Footpath, FootpathConfig, PathClass
+from analysis.footpaths.evidence import Window, WindowRidges
+from analysis.footpaths.find import joined, look, shipped_network, windows_of
+from analysis.pieces_of_work import Crew, Piece
 from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.results import FenceLine, to_picture, to_wgs84
 from analysis.sources import AnalyzeSpec, Sources
+from corridor import Progress, silent
 from corridor.findings import Finding, FindingKind
 
 PATHS = "footpaths-"
@@ -22,22 +25,57 @@ PATHS = "footpaths-"
 
 
 def footpath_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[Piece]:
-    """One piece for each stretch of ground that hangs together."""
+    """One piece for each window of each stretch of ground that hangs together."""
     if not spec.footpaths:
         return []
-    area = search_area(ortho, sources, spec)
-    work = []
-    for number, ground in enumerate(shapely.get_parts(area)):
-        hectares = float(shapely.area(ground)) / 1e4
-        work.append(
-            Piece(
-                f"{PATHS}{number:04d}",
-                _find_footpaths,
-                (tuple(sources.orthos), ground, sources.dsm),
-                weight=100.0 * hectares,
-            )
+    config = FootpathConfig()
+    network = shipped_network(config)
+    return [
+        Piece(
+            f"{PATHS}{number:04d}-{index:05d}",
+            _look,
+            (tuple(sources.orthos), ground, window),
+            weight=window.rows * window.columns * config.gsd_m**2 / 100.0,
         )
-    return work
+        for number, ground in enumerate(_grounds(ortho, sources, spec))
+        for index, window in enumerate(windows_of(ortho, ground, config, network))
+    ]
+
+
+def footpaths_found(
+    ortho: Orthophoto,
+    sources: Sources,
+    spec: AnalyzeSpec,
+    results: Mapping[str, Any],
+    crew: Crew,
+    progress: Progress = silent,
+) -> list[Footpath]:
+    """The paths on all ground, from what its windows hold.
+
+    Args:
+        ortho: the picture.
+        sources, spec: as `footpath_work` was given them.
+        results: of its pieces by name, and others.
+        crew: who does it.
+        progress: told of stretches of ground done.
+    """
+    if not spec.footpaths:
+        return []
+    config = FootpathConfig()
+    network = shipped_network(config) is not None
+    grounds = _grounds(ortho, sources, spec)
+    paths: list[Footpath] = []
+    for number, ground in enumerate(grounds):
+        progress(number, len(grounds), "footpaths joined")
+        found = [
+            results[name] for name in sorted(results) if name.startswith(f"{PATHS}{number:04d}-")
+        ]
+        paths += joined(ortho, ground, found, config=config, network=network, crew=crew)
+    return paths
+
+
+def _grounds(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[shapely.Geometry]:
+    return list(shapely.get_parts(search_area(ortho, sources, spec)))
 
 
 def search_area(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> shapely.Geometry:
@@ -80,13 +118,12 @@ _LOOP_M2 = 50_000.0
 """The inside of a loop ramp of 120 m radius; more is countryside between roads."""
 
 
-def _find_footpaths(
-    orthos: tuple[Path, ...], area: shapely.Geometry, dsm: Path | None
-) -> list[Footpath]:
+def _look(orthos: tuple[Path, ...], area: shapely.Geometry, window: Window) -> WindowRidges:
+    """The ridges in one window; for another process."""
+    config = FootpathConfig()
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         ortho = Orthophoto.open(orthos)
-        surface = SurfaceModel.open(dsm, ortho.crs, ortho.bounds) if dsm else None
-        return find_footpaths(ortho, area, dsm=surface)
+        return look(ortho, area, window, config=config, network=shipped_network(config))
 
 
 def path_findings(

@@ -29,8 +29,8 @@ from analysis.fence_work import (
     fence_line,
     pieces_of,
 )
-from analysis.footpath_work import PATHS, footpath_work, path_findings, search_area
-from analysis.footpaths import Footpath, PathClass
+from analysis.footpath_work import footpath_work, footpaths_found, path_findings, search_area
+from analysis.footpaths.evidence import PackedScores, RidgePixels, WindowRidges
 from analysis.fusion import fuse
 from analysis.growth import with_growth
 from analysis.heights import SurfaceModel
@@ -148,7 +148,7 @@ def put_together(
         )
         for each in fences
     ]
-    paths = [path for name in sorted(results) if name.startswith(PATHS) for path in results[name]]
+    paths = footpaths_found(ortho, sources, spec, results, crew, progress)
     paths = [path for path in paths if path.confidence >= spec.least_confidence]
     lines = [fence_line(ortho, sources.boundaries, fence) for fence in fences]
     paths = with_road(paths, lines, fences)
@@ -347,7 +347,7 @@ def _parts(sources: Sources) -> Iterator[tuple[int, Boundary, int]]:
             yield index, boundary, part
 
 
-_TYPES = (Footpath, PathClass, Answer, Plot)
+_TYPES = (WindowRidges, RidgePixels, PackedScores, Answer, Plot)
 
 
 # What a run depends on

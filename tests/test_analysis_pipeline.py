@@ -199,7 +199,7 @@ def test_an_interrupted_run_goes_on(
     def never(*_: object) -> None:
         raise AssertionError("done twice")
 
-    monkeypatch.setattr("analysis.footpath_work.find_footpaths", never)
+    monkeypatch.setattr("analysis.footpath_work.look", never)
     analyze(sources, tmp_path)
     assert (tmp_path / "findings.gpkg").exists()
     assert not (tmp_path / ".work").exists()

@@ -1,8 +1,8 @@
-"""Evidence tile by tile: the filter and the network fused, integrated along curves, thinned.
+"""Evidence window by window: the filter and the network fused, integrated along curves, thinned.
 
-A tile's numbers depend only on the picture and the working grid: every tile is read with as much
-ground around it as any step looks at, and computed where the area asked for is near. Neighbours
-share their evidence through a small cache.
+A place's numbers depend only on the picture and the working grid: every window is read with as much
+ground around it as any step looks at. Windows know nothing of each other, so that processes can
+share them out, and one is all that is ever in memory.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 import zlib
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -32,10 +34,14 @@ Z_STEPS = 64
 """Steps per unit of z as kept."""
 LOGIT_STEPS = 16
 _Z_RANGE = (-96, 448)
+_UNSEEN_Z = -32
+"""Where there is no picture: about the mean of ground without a path."""
+_UNSEEN_LOGIT = -127
 _RIDGE_REACH = 2
 CLIPPED_LEVEL = 253
 """From which all three colours say that the sensor, or a hole of the mosaic, was white: nothing is
 known there."""
+_UNPACKED = 8
 _KEPT_STEPS = 2
 """What is kept of the scores for bridging, in steps of z."""
 
@@ -45,18 +51,16 @@ def _aligned(length_px: int) -> int:
 
 
 @dataclass(frozen=True)
-class LocalEvidence:
-    """What is seen at each place, before any integration, on pixels of twice the working grid's.
+class Window:
+    """A part of the working grid, in its pixels; all four are multiples of 2.
 
-    Attributes:
-        z: (16, n, n) int16, steps of 1/64, filter and network together.
-        logits: (3, n, n) int8, steps of 1/16: footpath, vehicle track, sealed; 0 without network.
-        valid: (n, n) bool.
+    Windows of one area share no pixel.
     """
 
-    z: Array
-    logits: Array
-    valid: Array
+    row: int
+    column: int
+    rows: int
+    columns: int
 
 
 @dataclass(frozen=True)
@@ -77,26 +81,90 @@ class RidgePixels:
     logits: Array
 
 
-class EvidenceTiles:
-    """Local evidence of square tiles, computed when asked for.
+@dataclass(frozen=True)
+class PackedScores:
+    """The scores of a window for bridging, a byte a place, compressed.
+
+    Attributes:
+        row, column, rows, columns: on pixels of twice the working grid's.
+        data: (n,) uint8.
+    """
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+    data: Array
+
+    def unpacked(self) -> Array:
+        """(rows, columns) uint8."""
+        raw = np.frombuffer(zlib.decompress(self.data.tobytes()), np.uint8)
+        return raw.reshape(self.rows, self.columns)
+
+
+@dataclass(frozen=True)
+class WindowRidges:
+    """What one window holds: its ridge pixels within the area, and its scores."""
+
+    pixels: RidgePixels
+    scores: PackedScores
+
+
+class Scores:
+    """The scores of all windows, for bridging; 0 outside the area.
+
+    Args:
+        packed: of each window.
+        area: in the picture's CRS.
+        grid: the working grid.
+    """
+
+    def __init__(
+        self, packed: Sequence[PackedScores], area: shapely.Geometry, grid: WorkingGrid
+    ) -> None:
+        self._packed = list(packed)
+        self._area, self._grid = area, grid
+        self._starts = np.array([(p.row, p.column) for p in packed]).reshape(-1, 2)
+        self._ends = self._starts + np.array([(p.rows, p.columns) for p in packed]).reshape(-1, 2)
+        self._unpacked: OrderedDict[int, Array] = OrderedDict()
+        shapely.prepare(area)
+
+    def __call__(self, row: int, column: int, rows: int, columns: int) -> Array:
+        """(rows, columns) float32 scores of a window, on pixels of twice the working grid's."""
+        out = np.zeros((rows, columns), np.float32)
+        start, end = np.array([row, column]), np.array([row + rows, column + columns])
+        meets = (self._starts < end) & (self._ends > start)
+        for number in np.flatnonzero(meets.all(axis=1)):
+            own = self._packed[number]
+            r0, c0 = np.maximum(start, self._starts[number])
+            r1, c1 = np.minimum(end, self._ends[number])
+            out[r0 - row : r1 - row, c0 - column : c1 - column] = self._tile(int(number))[
+                r0 - own.row : r1 - own.row, c0 - own.column : c1 - own.column
+            ]
+        # What lies outside depends on how the area was cut into windows.
+        at = np.mgrid[row : row + rows, column : column + columns].reshape(2, -1)
+        xy = self._grid.xy(2.0 * at[0] + 1, 2.0 * at[1] + 1)
+        out *= shapely.contains_xy(self._area, xy[:, 0], xy[:, 1]).reshape(rows, columns)
+        return out * np.float32(_KEPT_STEPS / Z_STEPS)
+
+    def _tile(self, number: int) -> Array:
+        if number not in self._unpacked:
+            self._unpacked[number] = self._packed[number].unpacked()
+            while len(self._unpacked) > _UNPACKED:
+                self._unpacked.popitem(last=False)
+        return self._unpacked[number]
+
+
+class Evidence:
+    """Evidence and ridges of windows of the working grid.
 
     Args:
         grid: the working grid.
         config: what to look for.
         network: the trained network, or None for the filter alone.
-        kept: tiles held at once.
-        area: where ridge pixels will be asked for, in the picture's CRS; evidence further away than
-            the integration reaches is not computed.
     """
 
-    def __init__(
-        self,
-        grid: WorkingGrid,
-        config: FootpathConfig,
-        network: Network | None,
-        kept: int,
-        area: shapely.Geometry,
-    ) -> None:
+    def __init__(self, grid: WorkingGrid, config: FootpathConfig, network: Network | None) -> None:
         self._grid = grid
         self._config = config
         self._network = network
@@ -105,80 +173,138 @@ class EvidenceTiles:
             if config.filter_weight > 0
             else []
         )
-        self._kept = kept
-        self._tiles: OrderedDict[tuple[int, int], LocalEvidence] = OrderedDict()
         self._strips_halo_px = self._network_halo_px = 0
         if self._strips:
             self._strips_halo_px = _aligned(strips.reach_px(self._strips, grid.gsd_m))
         if network is not None:
             self._network_halo_px = _aligned(HALO_PX + network_window_px(grid.gsd_m))
-        reach_m = 2 * grid.gsd_m * (_around_px(grid.gsd_m) + 2)
-        self._near = shapely.buffer(area, reach_m, join_style="mitre")
-        self._scores: dict[tuple[int, int], bytes] = {}
-        self.step_px = config.tile_px
-        self.has_network = network is not None
 
-    def tile(self, tile_row: int, tile_column: int) -> LocalEvidence:
-        """The evidence of one tile of `step_px` squared."""
-        key = (tile_row, tile_column)
-        if key in self._tiles:
-            self._tiles.move_to_end(key)
-            return self._tiles[key]
-        made = self._compute(tile_row, tile_column)
-        self._tiles[key] = made
-        if len(self._tiles) > self._kept:
-            self._tiles.popitem(last=False)
-        return made
+    @property
+    def reach_px(self) -> int:
+        """How far around a window is read, in working pixels."""
+        halo_px = max(self._strips_halo_px, self._network_halo_px)
+        return halo_px + 2 * _around_px(self._grid.gsd_m) + _ALIGN_PX // 2
 
-    def _needed(self, tile_row: int, tile_column: int) -> tuple[int, int, int, int] | None:
-        """Top, left, bottom and right of what is needed of a tile, in its working pixels."""
-        size, grid = 2 * self.step_px, self._grid
-        top, left = tile_row * size, tile_column * size
-        corners = grid.xy(np.array([top + size, top]), np.array([left, left + size]))
-        box = shapely.box(*corners[0], *corners[1])
-        near = shapely.intersection(self._near, box)
-        if near.is_empty:
-            return None
-        west, south, east, north = shapely.bounds(near)
-        first_row, first_column = grid.pixel_of(west, north)
-        last_row, last_column = grid.pixel_of(east, south)
-        return (
-            max(0, math.floor(first_row - top) // _ALIGN_PX * _ALIGN_PX),
-            max(0, math.floor(first_column - left) // _ALIGN_PX * _ALIGN_PX),
-            min(size, _aligned(math.ceil(last_row - top))),
-            min(size, _aligned(math.ceil(last_column - left))),
+    def windows(self, area: shapely.Geometry) -> Iterator[Window]:
+        """The area in windows, whose ground with `reach_px` around it fits into memory."""
+        grid = self._grid
+        if shapely.is_empty(area):
+            return
+        west, south, east, north = shapely.bounds(area)
+        top, left = grid.pixel_of(west, north)
+        bottom, right = grid.pixel_of(east, south)
+        row, column = 2 * math.floor(top / 2), 2 * math.floor(left / 2)
+        rows, columns = 2 * math.ceil((bottom - row) / 2), 2 * math.ceil((right - column) / 2)
+        shapely.prepare(area)
+        yield from self._cut(area, Window(row, column, rows, columns))
+
+    def _cut(self, area: shapely.Geometry, window: Window) -> Iterator[Window]:
+        """The window around what it holds of the area, or parts of it."""
+        grid = self._grid
+        corners = grid.xy(
+            np.array([window.row + window.rows, window.row]),
+            np.array([window.column, window.column + window.columns]),
+        )
+        own = shapely.intersection(area, shapely.box(*corners[0], *corners[1]))
+        if own.is_empty:
+            return
+        west, south, east, north = shapely.bounds(own)
+        top, left = grid.pixel_of(west, north)
+        bottom, right = grid.pixel_of(east, south)
+        row = max(window.row, 2 * math.floor(top / 2))
+        column = max(window.column, 2 * math.floor(left / 2))
+        rows = min(window.row + window.rows, 2 * math.ceil(bottom / 2)) - row
+        columns = min(window.column + window.columns, 2 * math.ceil(right / 2)) - column
+        if rows <= 0 or columns <= 0:
+            return
+        around = 2 * self.reach_px
+        most_px = (2 * self._config.tile_px + around) ** 2
+        if (rows + around) * (columns + around) <= most_px:
+            yield Window(row, column, rows, columns)
+            return
+        # A band is cut across; what is as wide as long, or bends, in halves.
+        length, width = max(rows, columns), min(rows, columns)
+        longest = most_px // (width + around) - around
+        count = math.ceil(length / longest) if longest > 0 else 2
+        edges = [2 * round(length * n / count / 2) for n in range(min(count, length // 2) + 1)]
+        edges[-1] = length
+        for first, last in pairwise(edges):
+            if rows >= columns:
+                yield from self._cut(area, Window(row + first, column, last - first, columns))
+            else:
+                yield from self._cut(area, Window(row, column + first, rows, last - first))
+
+    def ridges(self, window: Window, area: shapely.Geometry) -> WindowRidges:
+        """The ridge pixels of a window that lie in the area, row by row, and its scores."""
+        reach = _around_px(self._grid.gsd_m)
+        row, column = window.row // 2, window.column // 2
+        rows, columns = window.rows // 2, window.columns // 2
+        top, left = row - reach, column - reach
+        z, logits, valid = self._around(top, left, rows + 2 * reach, columns + 2 * reach)
+        score, direction = curves.integrate(z, 2 * self._grid.gsd_m)
+        count = 2 * curves.STEPS + 1
+        least = int(np.ceil(self._config.score_low * Z_STEPS * count))
+        crest = curves.ridge(score, direction, least, _RIDGE_REACH)
+        crest &= valid
+        inner = np.s_[reach : reach + rows, reach : reach + columns]
+        r, c = np.nonzero(crest[inner])
+        xy = self._grid.xy(2.0 * (r + row) + 1, 2.0 * (c + column) + 1)
+        inside = shapely.contains_xy(area, xy[:, 0], xy[:, 1])
+        r, c = r[inside] + reach, c[inside] + reach
+        # A ridge may lie a pixel beside the middle of what the network saw.
+        logits[0] = cv2.dilate(logits[0].astype(np.int16), np.ones((3, 3), np.uint8))
+        kept = np.clip(score[inner] / (_KEPT_STEPS * count), 0, 255).astype(np.uint8)
+        packed = np.frombuffer(zlib.compress(kept.tobytes(), 1), np.uint8)
+        return WindowRidges(
+            RidgePixels(
+                (r + top).astype(np.int32),
+                (c + left).astype(np.int32),
+                score[r, c].astype(np.float32) / (Z_STEPS * count),
+                z[direction[r, c], r, c].astype(np.float32) / Z_STEPS,
+                logits[:, r, c].T.astype(np.float32) / LOGIT_STEPS,
+            ),
+            PackedScores(row, column, rows, columns, packed),
         )
 
-    def _compute(self, tile_row: int, tile_column: int) -> LocalEvidence:
-        shape = (self.step_px, self.step_px)
-        z = np.full((strips.DIRECTIONS, *shape), _Z_RANGE[0], np.int16)
-        logits, valid = np.zeros((3, *shape), np.int8), np.zeros(shape, bool)
-        needed = self._needed(tile_row, tile_column)
-        if needed is not None:
-            size = 2 * self.step_px
-            top, left, bottom, right = needed
-            found = self._window(
-                tile_row * size + top, tile_column * size + left, bottom - top, right - left
-            )
-            if found is not None:
-                cut = np.s_[..., top // 2 : bottom // 2, left // 2 : right // 2]
-                z[cut], logits[cut], valid[cut] = found
-        return LocalEvidence(z, logits, valid)
+    def _around(self, row: int, column: int, rows: int, columns: int) -> tuple[Array, Array, Array]:
+        """Evidence of a window, in pixels of twice the working grid's, wherever it begins."""
+        half = _ALIGN_PX // 2
+        first_row, first_column = row // half * half, column // half * half
+        down = -(-(row + rows - first_row) // half) * half
+        across = -(-(column + columns - first_column) // half) * half
+        z, logits, valid = self._aligned_window(
+            2 * first_row, 2 * first_column, 2 * down, 2 * across
+        )
+        cut = np.s_[
+            ...,
+            row - first_row : row - first_row + rows,
+            column - first_column : column - first_column + columns,
+        ]
+        return z[cut], logits[cut], valid[cut]
 
-    def _window(
+    def _aligned_window(
         self, row: int, column: int, rows: int, columns: int
-    ) -> tuple[Array, Array, Array] | None:
-        """Evidence of a window of the working grid, aligned to `_ALIGN_PX`; None without data."""
+    ) -> tuple[Array, Array, Array]:
+        """What is seen at each place of an aligned window, in working pixels, before integration.
+
+        Returns:
+            On pixels of twice the working grid's: (16, n, m) int16 z in steps of 1/64, filter and
+            network together; (3, n, m) int8 logits in steps of 1/16, footpath, vehicle track,
+            sealed, 0 without network; (n, m) bool, where there is a picture.
+        """
         halo = max(self._strips_halo_px, self._network_halo_px)
         rgb, seen = self._grid.read(row - halo, column - halo, rows + 2 * halo, columns + 2 * halo)
         inner = np.s_[halo : halo + rows, halo : halo + columns]
         valid = seen[inner] & (rgb[inner].min(axis=2) < CLIPPED_LEVEL * RGB_STEPS)
         valid = valid[0::2, 0::2] & valid[1::2, 1::2]
-        if not valid.any():
-            return None
+        shape = (rows // 2, columns // 2)
+        unseen = ~(seen[inner][0::2, 0::2] & seen[inner][1::2, 1::2])
+        if unseen.all():
+            z = np.full((strips.DIRECTIONS, *shape), _UNSEEN_Z, np.int16)
+            return z, np.full((3, *shape), _UNSEEN_LOGIT, np.int8), valid
         lab = to_lab(rgb)
-        total = np.zeros((strips.DIRECTIONS, rows // 2, columns // 2), np.float32)
-        logits = np.zeros((3, rows // 2, columns // 2), np.int8)
+        total = np.zeros((strips.DIRECTIONS, *shape), np.float32)
+        logits = np.zeros((3, *shape), np.int8)
 
         def around(reach: int) -> Any:
             return np.s_[
@@ -195,6 +321,7 @@ class EvidenceTiles:
                 np.ascontiguousarray(seen[around(reach)]),
                 self._grid.gsd_m,
                 self._strips,
+                reach,
             )
             weight = np.float32(self._config.filter_weight / strips.Z_STEPS)
             total += found.z[middle(reach)] * weight
@@ -207,71 +334,9 @@ class EvidenceTiles:
             weighted = np.clip(logits[0].astype(np.float32) / LOGIT_STEPS, low, high)
             total += weighted * np.float32(self._config.network_weight)
         z = np.clip(np.round(total * Z_STEPS), *_Z_RANGE).astype(np.int16)
+        # Whatever was made of what lies outside the picture depends on the window.
+        z[:, unseen], logits[:, unseen] = _UNSEEN_Z, _UNSEEN_LOGIT
         return z, logits, valid
-
-    def ridge_pixels(self, tile_row: int, tile_column: int) -> RidgePixels:
-        """The ridge pixels of one tile."""
-        gsd_m = 2 * self._grid.gsd_m
-        reach = _around_px(self._grid.gsd_m)
-        z, logits, valid = self._around(tile_row, tile_column, reach)
-        score, direction = curves.integrate(z, gsd_m)
-        count = 2 * curves.STEPS + 1
-        least = int(np.ceil(self._config.score_low * Z_STEPS * count))
-        crest = curves.ridge(score, direction, least, _RIDGE_REACH)
-        crest[:reach], crest[-reach:] = False, False
-        crest[:, :reach], crest[:, -reach:] = False, False
-        crest &= valid
-        kept = np.clip(score[reach:-reach, reach:-reach] / (_KEPT_STEPS * count), 0, 255)
-        self._scores[tile_row, tile_column] = zlib.compress(kept.astype(np.uint8).tobytes(), 1)
-        # A ridge may lie a pixel beside the middle of what the network saw.
-        logits[0] = cv2.dilate(logits[0].astype(np.int16), np.ones((3, 3), np.uint8))
-        rows, columns = np.nonzero(crest)
-        places = (rows, columns)
-        size = self.step_px
-        return RidgePixels(
-            (rows - reach + tile_row * size).astype(np.int32),
-            (columns - reach + tile_column * size).astype(np.int32),
-            score[places].astype(np.float32) / (Z_STEPS * count),
-            z[direction[places], rows, columns].astype(np.float32) / Z_STEPS,
-            logits[:, rows, columns].T.astype(np.float32) / LOGIT_STEPS,
-        )
-
-    def scores(self, row: int, column: int, rows: int, columns: int) -> Array:
-        """(rows, columns) float32 scores of a window, 0 in tiles that were not looked at."""
-        size = self.step_px
-        out = np.zeros((rows, columns), np.float32)
-        for tile_row in range(row // size, (row + rows - 1) // size + 1):
-            for tile_column in range(column // size, (column + columns - 1) // size + 1):
-                packed = self._scores.get((tile_row, tile_column))
-                if packed is None:
-                    continue
-                tile = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(size, size)
-                top, left = tile_row * size, tile_column * size
-                r0, r1 = max(row, top), min(row + rows, top + size)
-                c0, c1 = max(column, left), min(column + columns, left + size)
-                out[r0 - row : r1 - row, c0 - column : c1 - column] = tile[
-                    r0 - top : r1 - top, c0 - left : c1 - left
-                ]
-        return out * np.float32(_KEPT_STEPS / Z_STEPS)
-
-    def _around(self, tile_row: int, tile_column: int, reach: int) -> tuple[Array, Array, Array]:
-        """Evidence of a tile and `reach` pixels around it."""
-        size = self.step_px
-        if reach > size:
-            raise ValueError(
-                f"a tile of {size} px is smaller than the {reach} px looked at around it"
-            )
-        parts = [
-            [self.tile(tile_row + dr, tile_column + dc) for dc in (-1, 0, 1)] for dr in (-1, 0, 1)
-        ]
-        cut = np.s_[..., size - reach : 2 * size + reach, size - reach : 2 * size + reach]
-
-        def joined(name: str) -> Array:
-            return np.concatenate(
-                [np.concatenate([getattr(p, name) for p in row], axis=-1) for row in parts], axis=-2
-            )[cut]
-
-        return joined("z"), joined("logits"), joined("valid")
 
 
 def _around_px(gsd_m: float) -> int:

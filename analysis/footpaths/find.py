@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import rasterio
 import shapely
 
 from analysis.footpaths.config import FootpathConfig
-from analysis.footpaths.evidence import EvidenceTiles, RidgePixels
+from analysis.footpaths.evidence import Evidence, RidgePixels, Scores, Window, WindowRidges
 from analysis.footpaths.graph import (
     Branch,
     Graph,
@@ -30,10 +32,15 @@ from analysis.footpaths.network import MODEL, Network
 from analysis.footpaths.profile import centred, profile_of
 from analysis.footpaths.strokes import strokes
 from analysis.heights import SurfaceModel
-from analysis.raster import Orthophoto
+from analysis.pieces_of_work import Crew
+from analysis.raster import CACHE_BYTES, Orthophoto
 from corridor import Progress, silent
 
 Array = npt.NDArray[Any]
+
+_GROUP_PX = 60_000
+_LINE_PX = 6_000
+"""Pixels of ridges, and of lines, that a process is given at once: about half a second."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ def find_footpaths(
     progress: Progress = silent,
     network: Network | None = None,
 ) -> list[Footpath]:
-    """Finds the paths in an area.
+    """Finds the paths in an area: looks at it window by window, and joins what was found.
 
     Args:
         ortho: the picture.
@@ -83,7 +90,7 @@ def find_footpaths(
             at its edge.
         dsm: heights, where there are any.
         config: what to look for.
-        progress: told of tiles done.
+        progress: told of windows done.
         network: the network to use; the shipped one if None.
 
     Returns:
@@ -93,27 +100,128 @@ def find_footpaths(
         InputError: if the picture is too coarse, or damaged.
     """
     config = config or FootpathConfig()
-    if network is None and config.network_weight > 0 and MODEL.is_file():
-        network = Network()
-    grid = WorkingGrid.of(ortho, config.gsd_m)
+    if network is None:
+        network = shipped_network(config)
+    area = search_ground(ortho, area)
+    found, _ = ridges(WorkingGrid.of(ortho, config.gsd_m), area, config, network, progress)
+    return joined(ortho, area, found, config=config, network=network is not None)
+
+
+def shipped_network(config: FootpathConfig) -> Network | None:
+    """The network that comes with the program, if the configuration wants one."""
+    return _network() if config.network_weight > 0 and MODEL.is_file() else None
+
+
+@cache
+def _network() -> Network:
+    return Network()
+
+
+def search_ground(ortho: Orthophoto, area: shapely.Geometry | None) -> shapely.Geometry:
+    """What of an area lies in the picture; all of the picture if there is none."""
     whole = shapely.box(*ortho.bounds)
-    area = whole if area is None else shapely.intersection(area, whole)
-    if area.is_empty:
-        return []
-    tiles, pixels = ridges(grid, area, config, network, progress)
+    return whole if area is None else shapely.intersection(area, whole)
+
+
+def windows_of(
+    ortho: Orthophoto, area: shapely.Geometry, config: FootpathConfig, network: Network | None
+) -> list[Window]:
+    """The windows an area is looked at in, each by itself; see `look`."""
+    grid = WorkingGrid.of(ortho, config.gsd_m)
+    return list(Evidence(grid, config, network).windows(area))
+
+
+def look(
+    ortho: Orthophoto,
+    area: shapely.Geometry,
+    window: Window,
+    *,
+    config: FootpathConfig,
+    network: Network | None,
+) -> WindowRidges:
+    """The ridges of an area in one window; what is found there is the same in any other."""
+    grid = WorkingGrid.of(ortho, config.gsd_m)
+    return Evidence(grid, config, network).ridges(window, area)
+
+
+def joined(
+    ortho: Orthophoto,
+    area: shapely.Geometry,
+    found: Sequence[WindowRidges],
+    *,
+    config: FootpathConfig,
+    network: bool,
+    crew: Crew | None = None,
+) -> list[Footpath]:
+    """The paths of an area from the ridges of all its windows.
+
+    Lines are followed across windows: they are put together before anything is thinned or judged.
+
+    Args:
+        ortho: the picture.
+        area: as it was looked at.
+        found: of every window, in any order.
+        config: what to look for.
+        network: whether the network took part.
+        crew: who does it; this process if nobody is named.
+
+    Returns:
+        As `find_footpaths`.
+    """
+    crew = crew or Crew()
+    pixels = pixels_of(found)
     if len(pixels.rows) == 0:
         return []
+    grid = WorkingGrid.of(ortho, config.gsd_m)
     gsd_m = 2 * grid.gsd_m
-    judge = Judge(pixels, config, gsd_m, network=network is not None)
-    walked, other = _graphs(pixels, judge, config, gsd_m)
+    walked, other = _graphs(pixels, config, gsd_m, network, crew)
     # Only paths are followed across gaps, and lines of another kind lengthen none.
-    walked = link(walked, tiles.scores, config.link_m, gsd_m)
-    paths: list[Footpath] = []
-    for piece in [*pieces(walked), *pieces(other)]:
-        seen = sum(b.length_px for b in piece if not b.inferred) * gsd_m
-        if seen >= config.least_length_m:
-            paths += _paths(piece, judge, grid)
+    scores = Scores([each.scores for each in found], area, grid)
+    walked = link(walked, scores, config.link_m, gsd_m)
+    long = [
+        piece
+        for piece in [*pieces(walked), *pieces(other)]
+        if sum(b.length_px for b in piece if not b.inferred) * gsd_m >= config.least_length_m
+    ]
+    lookup = Lookup(pixels)
+    calls = []
+    for batch in _batches(long, [sum(len(b.pixels) for b in piece) for piece in long], _LINE_PX):
+        lines = [b.pixels for piece in batch for b in piece]
+        own = _of(pixels, lookup, _thickened(np.vstack(lines)))
+        calls.append((ortho.paths, own, batch, config, network))
+    paths = [path for made in _in_order(crew, _paths_of, calls) for path in made]
     return sorted(paths, key=lambda path: (-path.length_m, path.centreline.coords[0]))
+
+
+T = TypeVar("T")
+
+
+def _batches(items: Sequence[T], sizes: Sequence[int], most: int) -> Iterator[list[T]]:
+    """The items in order, in lists of about `most` together."""
+    batch: list[T] = []
+    total = 0
+    for item, size in zip(items, sizes, strict=True):
+        batch.append(item)
+        total += size
+        if total >= most:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
+
+
+def _in_order(crew: Crew, work: Callable[..., T], calls: Sequence[tuple[Any, ...]]) -> list[T]:
+    made = dict(crew.do(work, calls))
+    return [made[number] for number in range(len(calls))]
+
+
+def _of(pixels: RidgePixels, lookup: Lookup, places: Array) -> RidgePixels:
+    """The ridge pixels among some places, row by row."""
+    index = lookup.index(places)
+    index = np.unique(index[index >= 0])
+    return RidgePixels(
+        *(getattr(pixels, name)[index] for name in ("rows", "columns", "score", "z", "logits"))
+    )
 
 
 def ridges(
@@ -122,89 +230,93 @@ def ridges(
     config: FootpathConfig,
     network: Network | None,
     progress: Progress = silent,
-) -> tuple[EvidenceTiles, RidgePixels]:
-    """Ridge pixels in an area, row by row, and the tiles they came from."""
-    wanted = list(_tiles_of(area, grid, config.tile_px))
-    across = len({column for _, column in wanted}) + 2
-    tiles = EvidenceTiles(grid, config, network, 2 * across + 4, area)
-    found: list[RidgePixels] = []
-    for number, (row, column) in enumerate(wanted):
-        progress(number, len(wanted), "footpaths")
-        found.append(tiles.ridge_pixels(row, column))
-    progress(len(wanted), len(wanted), "footpaths")
-    return tiles, _inside(_joined(found), area, grid)
+) -> tuple[list[WindowRidges], RidgePixels]:
+    """What every window of an area holds, and the ridge pixels of all of them, row by row."""
+    evidence = Evidence(grid, config, network)
+    found: list[WindowRidges] = []
+    windows = list(evidence.windows(area))
+    for number, window in enumerate(windows):
+        progress(number, len(windows), "footpaths")
+        found.append(evidence.ridges(window, area))
+    progress(len(windows), len(windows), "footpaths")
+    return found, pixels_of(found)
 
 
-def _tiles_of(area: shapely.Geometry, grid: WorkingGrid, tile_px: int) -> Iterator[tuple[int, int]]:
-    """Tiles that meet the area, row by row, the shorter way across the area first."""
-    side_m = 2 * tile_px * grid.gsd_m
-    west, south, east, north = shapely.total_bounds(area)
-    top, left = grid.pixel_of(west, north)
-    bottom, right = grid.pixel_of(east, south)
-    size = 2 * tile_px
-    rows = range(math.floor(top / size), math.floor((bottom - 1e-6) / size) + 1)
-    columns = range(math.floor(left / size), math.floor((right - 1e-6) / size) + 1)
-    shapely.prepare(area)
-    x0, y0 = grid.ortho.bounds[0], grid.ortho.bounds[3]
-    for row in rows:
-        for column in columns:
-            box = shapely.box(
-                x0 + column * side_m,
-                y0 - (row + 1) * side_m,
-                x0 + (column + 1) * side_m,
-                y0 - row * side_m,
-            )
-            if shapely.intersects(area, box):
-                yield row, column
+def pixels_of(found: Sequence[WindowRidges]) -> RidgePixels:
+    """The ridge pixels of all windows, row by row."""
+    if not found:
+        none = np.zeros(0, np.int32)
+        return RidgePixels(none, none, np.zeros(0), np.zeros(0), np.zeros((0, 3)))
+    names = ("rows", "columns", "score", "z", "logits")
+    values = {name: np.concatenate([getattr(f.pixels, name) for f in found]) for name in names}
+    order = np.lexsort((values["columns"], values["rows"]))
+    return RidgePixels(*(values[name][order] for name in names))
 
 
-def _joined(found: list[RidgePixels]) -> RidgePixels:
-    return RidgePixels(
-        *(np.concatenate([getattr(f, name) for f in found]) for name in
-          ("rows", "columns", "score", "z", "logits"))
-    )  # fmt: skip
+def _thickened(places: Array) -> Array:
+    """(n, 2) places and those beside them, row by row, each once."""
+    low, high = places.min(axis=0) - 1, places.max(axis=0) + 1
+    stride = int(high[1] - low[1]) + 1
+    keys = (places[:, 0] - low[0]).astype(np.int64) * stride + (places[:, 1] - low[1])
+    steps = [dr * stride + dc for dr in (-1, 0, 1) for dc in (-1, 0, 1)]
+    keys = np.unique(np.concatenate([keys + step for step in steps]))
+    return np.column_stack([keys // stride, keys % stride]) + low
 
 
-def _inside(pixels: RidgePixels, area: shapely.Geometry, grid: WorkingGrid) -> RidgePixels:
-    xy = grid.xy(2.0 * pixels.rows + 1, 2.0 * pixels.columns + 1)
-    keep = shapely.contains_xy(area, xy[:, 0], xy[:, 1])
-    order = np.lexsort((pixels.columns[keep], pixels.rows[keep]))
-    return RidgePixels(
-        *(
-            getattr(pixels, name)[keep][order]
-            for name in ("rows", "columns", "score", "z", "logits")
-        )
-    )
+def _groups(pixels: RidgePixels, config: FootpathConfig) -> Iterator[tuple[Array, int]]:
+    """Ridge pixels that hang together, and the number of the first node there.
+
+    They and those beside them, so that lines broken by one pixel hold together.
+    """
+    nodes = 0
+    lookup = Lookup(pixels)
+    for group in components(_thickened(np.column_stack([pixels.rows, pixels.columns]))):
+        index = lookup.index(group)
+        if pixels.score[index[index >= 0]].max() < config.score_high:
+            continue
+        yield group, nodes
+        nodes += 2 * len(group)
 
 
-def _thick(pixels: RidgePixels) -> Array:
-    """Ridge pixels and those beside them, so that lines broken by one pixel hold together."""
-    places = np.column_stack([pixels.rows, pixels.columns])
-    around = [places + np.array([dr, dc]) for dr in (-1, 0, 1) for dc in (-1, 0, 1)]
-    return np.unique(np.concatenate(around), axis=0)
+def _candidate(group: Array, first_node: int, config: FootpathConfig, gsd_m: float) -> Graph:
+    graph = merge_chains(trace(thin(group), first_node))
+    return prune_spurs(graph, config.twig_m / gsd_m)
 
 
 def candidates(pixels: RidgePixels, config: FootpathConfig, gsd_m: float) -> Iterator[Graph]:
     """Branches of each component of ridge pixels, before any judgement."""
-    nodes = 0
-    lookup = Lookup(pixels)
-    for group in components(_thick(pixels)):
-        index = lookup.index(group)
-        if pixels.score[index[index >= 0]].max() < config.score_high:
-            continue
-        graph = merge_chains(trace(thin(group), nodes))
-        nodes += 2 * len(group)
-        yield prune_spurs(graph, config.twig_m / gsd_m)
+    for group, first_node in _groups(pixels, config):
+        yield _candidate(group, first_node, config, gsd_m)
 
 
 def _graphs(
-    pixels: RidgePixels, judge: Judge, config: FootpathConfig, gsd_m: float
+    pixels: RidgePixels, config: FootpathConfig, gsd_m: float, network: bool, crew: Crew
 ) -> tuple[Graph, Graph]:
     """Branches that are kept, in all components: footpaths, and lines of other kinds."""
+    lookup = Lookup(pixels)
+    groups = list(_groups(pixels, config))
+    calls = []
+    for batch in _batches(groups, [len(group) for group, _ in groups], _GROUP_PX):
+        own = _of(pixels, lookup, np.vstack([group for group, _ in batch]))
+        calls.append((own, batch, config, gsd_m, network))
+    kept = _in_order(crew, _kept, calls)
+    walked = [branch for own, _ in kept for branch in own]
+    return Graph(walked), Graph([branch for _, own in kept for branch in own])
+
+
+def _kept(
+    pixels: RidgePixels,
+    groups: Sequence[tuple[Array, int]],
+    config: FootpathConfig,
+    gsd_m: float,
+    network: bool,
+) -> tuple[list[Branch], list[Branch]]:
+    """Branches of some components that are kept: of footpaths, and of other lines."""
+    judge = Judge(pixels, config, gsd_m, network=network)
     kept: tuple[list[Branch], list[Branch]] = ([], [])
-    for candidate in candidates(pixels, config, gsd_m):
+    for group, first_node in groups:
         alike: tuple[list[Branch], list[Branch]] = ([], [])
-        for branch in candidate.branches:
+        for branch in _candidate(group, first_node, config, gsd_m).branches:
             if judge.keep(branch):
                 walked = judge.path_class(branch.pixels) is PathClass.FOOTPATH
                 alike[0 if walked else 1].append(branch)
@@ -215,7 +327,21 @@ def _graphs(
                 judge.trimmed(b, (degree[b.ends[0]] == 1, degree[b.ends[1]] == 1))
                 for b in graph.branches
             ]
-    return Graph(kept[0]), Graph(kept[1])
+    return kept
+
+
+def _paths_of(
+    orthos: tuple[Path, ...],
+    pixels: RidgePixels,
+    connected: Sequence[list[Branch]],
+    config: FootpathConfig,
+    network: bool,
+) -> list[Footpath]:
+    """The paths of some pieces of the graph; for another process."""
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+        grid = WorkingGrid.of(Orthophoto.open(orthos), config.gsd_m)
+        judge = Judge(pixels, config, 2 * grid.gsd_m, network=network)
+        return [path for piece in connected for path in _paths(piece, judge, grid)]
 
 
 def _paths(piece: list[Branch], judge: Judge, grid: WorkingGrid) -> Iterator[Footpath]:
