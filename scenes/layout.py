@@ -135,9 +135,7 @@ def lay_out(spec: SceneSpec) -> Layout:
     houses = shapely.union_all([shapely.Polygon(boxes.footprint(np.array(b))) for b in drawn.boxes])
     inside = tuple(_cover(cover, palette, mown=True) for _ in fences)
     outside = tuple(_cover(cover, palette, mown=False) for _ in fences)
-    common = (palette.dry,) if palette.dry_frac > 0.35 else ()
-    grounds = tuple((material or palette.wild, *common) for material in outside)
-    paths = lay_paths(spec, fences, terrain, site, houses, palette, grounds)
+    paths = lay_paths(spec, fences, terrain, site, houses, *_walked_on(spec, season, fences))
     for path in paths:
         draw_path(path, palette, drawn)
     road_chance = spec.chance("roads")
@@ -281,6 +279,18 @@ def _cover(chance: np.random.Generator, palette: Palette, mown: bool) -> Materia
         choices = [None, palette.mown, palette.scrub, palette.litter, palette.soil, palette.dry]
         shares = [0.42, 0.15, 0.15, 0.1, 0.08, 0.1]
     return choices[int(chance.choice(len(choices), p=shares))]
+
+
+def _walked_on(
+    spec: SceneSpec, season: Season, fences: tuple[Fence, ...]
+) -> tuple[Palette, tuple[tuple[Material, ...], ...]]:
+    """The palette and the grounds beyond each fence in the first epoch, when paths were worn."""
+    palette, chance = mix_palette(replace(spec, epoch=1), season), spec.chance("cover")
+    for _ in fences:
+        _cover(chance, palette, mown=True)
+    common = (palette.dry,) if palette.dry_frac > 0.35 else ()
+    outside = [_cover(chance, palette, mown=False) for _ in fences]
+    return palette, tuple((material or palette.wild, *common) for material in outside)
 
 
 def _speckles(spec: SceneSpec, palette: Palette) -> tuple[Speckle, ...]:

@@ -167,7 +167,9 @@ class Renderer:
 
     def _ground(self, window: Window, texture: Float32Array, paint: Paint) -> None:
         layout, palette = self.layout, self.layout.palette
-        rough = 0.35 * texture[1] + 0.22 * texture[0]
+        # Where the ground is even, one growth merges into the next.
+        even = np.float32(min(1.0, 0.4 + 0.2 * palette.contrast))
+        rough = even * (np.float32(0.35) * texture[1] + np.float32(0.22) * texture[0])
         paint(np.ones(rough.shape, np.float32), palette.wild)
         for fence, inside, outside in zip(
             layout.fences, layout.inside, layout.outside, strict=True

@@ -17,6 +17,7 @@ _REACH_M = 400.0
 _BEND_M = 2.0
 _LATTICE_M = 0.5  # the land is smooth: drawn this finely and interpolated
 _FLAT_M = 14.5  # half the width of the road's own ground
+_SLOPE = 1.5  # metres aside for one down, as banks are built
 VIADUCT_M = 8.0
 
 
@@ -76,14 +77,17 @@ class Terrain:
             rise = rise + valley * (-VIADUCT_M - rise)
         lift, low_m = np.full_like(rise, -np.inf), 3.0 * self.relief_m
         for mound in site.mounds:
-            found = _beside(mound.line, window, mound.flat_m + mound.batter_m + 3.0)
+            toe_m = mound.flat_m + mound.batter_m
+            found = _beside(mound.line, window, toe_m + _SLOPE * low_m + 1.0)
             if found is not None:
-                top = np.interp(found[0], mound.line.station_m, mound.lift_m)
-                beside = _smooth(
-                    (np.abs(found[1]) - np.float32(mound.flat_m)) / np.float32(mound.batter_m)
+                top, away = (
+                    np.interp(found[0], mound.line.station_m, mound.lift_m),
+                    np.abs(found[1]),
                 )
-                # Its foot goes on down to the lowest that the natural ground may lie.
-                lift = np.maximum(lift, top - (top + low_m) * beside)
+                beside = _smooth((away - np.float32(mound.flat_m)) / np.float32(mound.batter_m))
+                # Its bank goes on down to the lowest that the natural ground may lie.
+                below = np.maximum(away - np.float32(toe_m), 0.0) / _SLOPE
+                lift = np.maximum(lift, top * (1.0 - beside) - below)
         z = self.base_m + self.grade * station + np.maximum(rise, lift)
         return np.asarray(z, dtype=np.float32)
 

@@ -21,9 +21,11 @@ from scenes.crowns import heights_at
 from scenes.fences import build_elements, choose_style
 from scenes.grid import Window
 from scenes.layout import EPSG, Layout, lay_out
+from scenes.lines import Line
 from scenes.render import Renderer
 from scenes.spec import Difficulty, FenceKind, Preset, SceneSpec, Season
 from scenes.truth import Truth, tell_truth
+from scenes.visibility import look_at
 from scenes.write import grid_of
 
 SPECS = st.builds(
@@ -295,3 +297,49 @@ def test_what_is_asked_for_is_built() -> None:
 def test_values_out_of_range_are_named(option: str, values: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"{option}.*allowed is"):
         SceneSpec(**{"seed": 1, **values})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("season", [Season.SUMMER, Season.DRY])
+def test_paths_of_the_first_epoch_look_the_same_in_the_second(season: Season) -> None:
+    spec = SceneSpec(6, length_m=200.0, season=season)
+    first, second = lay_out(spec), lay_out(replace(spec, epoch=2))
+    fresh = {b.start_m for fence in second.fences for b in fence.breaches if b.epoch > 1}
+    assert first.paths
+    for old in first.paths:
+        if old.meets_m in fresh:
+            continue
+        match = [p for p in second.paths if p.seed == old.seed and p.width_m == old.width_m]
+        assert [p.look for p in match] == [old.look]
+        assert match[0].strength == old.strength
+
+
+def test_in_the_dry_season_about_half_of_the_broad_leaved_trees_are_bare() -> None:
+    summer = [lay_out(SceneSpec(s, season=Season.SUMMER, length_m=150.0)) for s in range(3)]
+    dry = [lay_out(SceneSpec(s, season=Season.DRY, length_m=150.0)) for s in range(3)]
+    green = sum((layout.crowns[:, 5] == 0.0).sum() for layout in summer)
+    left = sum((layout.crowns[:, 5] == 0.0).sum() for layout in dry)
+    assert 0.35 * green < left < 0.75 * green
+
+
+def test_land_beside_the_road_lies_lower_than_it_as_well_as_higher() -> None:
+    for preset in Preset:
+        layout = lay_out(SceneSpec(5, preset=preset, length_m=150.0))
+        grid = grid_of(layout, 2.0)
+        road = ground_m(layout, layout.site.centreline.at(75.0)[0])
+        assert layout.terrain.heights(grid).min() < road - 1.0
+
+
+def test_a_path_is_visible_where_it_stands_out_and_nothing_is_above_it() -> None:
+    layout = lay_out(SceneSpec(606, length_m=120.0))
+    whole = [s.visible_frac for s in look_at(layout)]
+    assert max(whole) > 0.8
+    shade = [[*p, 3.0, 6.0, 5.0, 2.0] for path in layout.paths for p in path.line.xy[::4]]
+    hidden = look_at(replace(layout, crowns=np.array(shade)))
+    assert max(s.visible_frac for s in hidden) < 0.05
+    bare = replace(
+        layout,
+        paths=tuple(replace(p, line=Line(p.line.xy.copy())) for p in layout.paths),
+        strokes=tuple(s for s in layout.strokes if all(s.line is not p.line for p in layout.paths)),
+    )
+    # What is not drawn is not seen, but where the ground has an edge of its own by chance.
+    assert np.mean([s.visible_frac for s in look_at(bare)]) < 0.15
