@@ -59,7 +59,7 @@ def draw_culverts(
             Stroke(ditch, palette.gravel, 0.8 * width_m, soft_m=0.2, rough_m=0.12, alpha=0.8,
                    winding=True, seed=seed + 1)
         )  # fmt: skip
-        drawn.strokes.append(Stroke(lined, palette.concrete, width_m, rough_m=0.02))
+        drawn.strokes.append(Stroke(lined, palette.concrete, width_m, rough_m=0.008))
         drawn.strokes.append(
             Stroke(ditch, palette.water, 0.45 * width_m, soft_m=0.05, rough_m=0.05, alpha=0.85,
                    winding=True, seed=seed + 2)

@@ -86,7 +86,7 @@ def _kerb(
 ) -> None:  # fmt: skip
     width_m, height_m = float(chance.uniform(0.10, 0.25)), float(chance.uniform(0.05, 0.25))
     material = palette.concrete if chance.uniform() < 0.7 else palette.dark_concrete
-    drawn.strokes.append(Stroke(line, material, width_m, rough_m=0.01, patchy=0.3, seed=3))
+    drawn.strokes.append(Stroke(line, material, width_m, rough_m=0.004, patchy=0.3, seed=3))
     drawn.elements += elements.along_line(line, width_m, 0.0, height_m, material.base)
 
 
@@ -96,7 +96,7 @@ def _lined_ditch(
     width_m, seed = float(chance.uniform(0.6, 1.4)), int(chance.integers(2**30))
     lining = palette.concrete if chance.uniform() < 0.6 else palette.dark_concrete
     drawn.strokes.append(
-        Stroke(line, lining, width_m, soft_m=0.02, rough_m=0.015,
+        Stroke(line, lining, width_m, soft_m=0.02, rough_m=0.006,
                bevel=float(chance.uniform(-0.25, 0.25)), patchy=0.35, patchy_m=6.0, seed=seed)
     )  # fmt: skip
     bed = palette.litter if chance.uniform() < 0.5 else palette.dark_concrete
@@ -129,7 +129,7 @@ def _cable_tray(
 ) -> None:  # fmt: skip
     width_m = float(chance.uniform(0.3, 0.5))
     drawn.strokes.append(
-        Stroke(line, palette.concrete, width_m, rough_m=0.008, patchy=0.25, patchy_m=4.0, seed=5)
+        Stroke(line, palette.concrete, width_m, rough_m=0.004, patchy=0.25, patchy_m=4.0, seed=5)
     )
     drawn.strokes.append(
         Stroke(line, palette.dark_concrete, width_m, alpha=0.6,

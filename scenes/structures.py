@@ -82,18 +82,18 @@ def _slope_protection(
         width_m = float(chance.uniform(0.25, 0.45))
         for offset_m in np.arange(low_m, high_m, spacing_m):
             drawn.strokes.append(
-                Stroke(line.offset(sign * offset_m), palette.concrete, width_m, rough_m=0.02,
+                Stroke(line.offset(sign * offset_m), palette.concrete, width_m, rough_m=0.008,
                        patchy=0.25, seed=int(chance.integers(2**30)))
             )  # fmt: skip
         # The frames' ribs: short bars across, drawn as one band of rows.
         drawn.strokes.append(
             Stroke(line.offset(sign * (low_m + high_m) / 2), palette.concrete, high_m - low_m,
-                   dash_m=(width_m, spacing_m), rough_m=0.01)
+                   dash_m=(width_m, spacing_m), rough_m=0.005)
         )  # fmt: skip
         for at_m in np.arange(float(chance.uniform(5.0, 30.0)), line.length_m, 45.0):
             foot, left = line.at(at_m)[0], line.left_at(at_m)[0] * sign
             chute = Line(np.linspace(foot + 14.6 * left, foot + (high_m + 4.0) * left, 40))
-            drawn.strokes.append(Stroke(chute, palette.concrete, 0.9, rough_m=0.015))
+            drawn.strokes.append(Stroke(chute, palette.concrete, 0.9, rough_m=0.006))
             drawn.strokes.append(
                 Stroke(chute, palette.dark_concrete, 0.4, soft_m=0.05, rough_m=0.02, alpha=0.8)
             )
