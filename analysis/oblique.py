@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -219,12 +220,13 @@ def pattern(wall: Wall) -> tuple[npt.NDArray[np.float32], float] | None:
     }
     stands_out = max(heights.values())
     # Twice the pitch repeats as well as the pitch does: the first tall peak is the mesh's own.
-    lag = next(
+    tops = (
         at
         for at, height in heights.items()
         if height >= 0.6 * stands_out and repeats[at] >= max(repeats[at - 1], repeats[at + 1])
     )
-    if stands_out < _LEAST_PATTERN:
+    lag = next(tops, 0)
+    if not lag or stands_out < _LEAST_PATTERN:
         return None
     pitch_m = lag * wall.pixel_m
     # A mesh repeats: what a place shares with the place one pitch to the left, or to the right, is
@@ -293,7 +295,7 @@ def _window(
     ground_m = _ground(line, dsm, start_m, end_m, columns)
     shares = []
     for _, frame in candidates:
-        wall = rectify(frame, read_picture(frame.path), line, ground_m, start_m, end_m, step_m)
+        wall = rectify(frame, _grey(frame.path), line, ground_m, start_m, end_m, step_m)
         told = pattern(wall)
         if told is not None:
             shares.append(share_left(told[0], step_m))
@@ -307,6 +309,12 @@ def _window(
             share, step_m, line.boundary.fence_height_m
         )
     ]
+
+
+@lru_cache(maxsize=6)
+def _grey(path: Path) -> npt.NDArray[np.uint8]:
+    """A frame in grey; its neighbours along the fence want it again."""
+    return np.asarray(cv2.cvtColor(read_picture(path), cv2.COLOR_RGB2GRAY))
 
 
 def _views(
