@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -51,13 +51,17 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sample:
-    """One strip: (M, N, 3) colours, (N,) state along its middle row; `fenced` if it has a fence."""
+    """One strip: (M, N, 3) colours, (N,) state along its middle row; `fenced` if it has a fence.
+
+    It is drawn `times` as often as another, and its `kind` of fence may add to that.
+    """
 
     rgb: npt.NDArray[np.uint8]
     valid: npt.NDArray[np.bool_]
     state: npt.NDArray[np.int8]
     fenced: bool
     kind: str = ""
+    times: int = 1
 
 
 _OFTEN = {"barbed_wire": 1.5, "expanded_metal": 2.0}
@@ -67,7 +71,7 @@ _ON_BREACH = 0.35
 """Share of the crops of a fence that are laid on one of its breaches."""
 
 
-def load_scene(folder: Path) -> list[Sample]:
+def load_scene(folder: Path, times: int = 1) -> list[Sample]:
     """The strips of a generated scene along both fences, and beside them."""
     ortho = Orthophoto.open(folder / "ortho.tif")
     truth = folder / "truth.gpkg"
@@ -116,7 +120,7 @@ def load_scene(folder: Path) -> list[Sample]:
                 plain = _sample(ortho, beside, np.full_like(state, IGNORE), None)
                 if plain.valid.mean() > 0.8:
                     samples.append(plain)
-    return samples
+    return [replace(sample, times=times) for sample in samples]
 
 
 def _project(geometry: Any, ortho: Orthophoto) -> Any:
@@ -278,15 +282,17 @@ def train(net: FenceNet, samples: list[Sample], given: argparse.Namespace, reloa
     while (share := (time.monotonic() - start) / (60 * given.minutes)) < 1.0:
         for group in best.param_groups:
             group["lr"] = given.rate * min(1.0, step / 50) * (0.5 + 0.5 * np.cos(np.pi * share))
-        fenced = [s for s in samples if s.fenced]
-        plain = [s for s in samples if not s.fenced]
-        often = np.array([_OFTEN.get(sample.kind, 1.0) for sample in fenced])
+        pools = {known: [s for s in samples if s.fenced is known] for known in (True, False)}
+        often = {
+            known: np.array([s.times * _OFTEN.get(s.kind, 1.0) for s in pool])
+            for known, pool in pools.items()
+        }
         drawn = []
         for index in range(given.batch):
-            if plain and not _FENCED_EVERY[(step * given.batch + index) % len(_FENCED_EVERY)]:
-                drawn.append(draw(plain[rng.integers(len(plain))], rng))
-            else:
-                drawn.append(draw(fenced[rng.choice(len(fenced), p=often / often.sum())], rng))
+            known = _FENCED_EVERY[(step * given.batch + index) % len(_FENCED_EVERY)]
+            known = known or not pools[False]
+            chance = often[known] / often[known].sum()
+            drawn.append(draw(pools[known][rng.choice(len(chance), p=chance)], rng))
         inputs, rows, states = (np.stack(part) for part in zip(*drawn, strict=True))
         given_inputs = torch.from_numpy(inputs).contiguous(memory_format=torch.channels_last)
         out = net(given_inputs)
@@ -320,7 +326,7 @@ def export(net: FenceNet, out: Path) -> None:
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenes", nargs="+", type=Path)
+    parser.add_argument("scenes", nargs="+", type=Path, help="given twice, seen twice as often")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
@@ -336,7 +342,7 @@ def main() -> None:
         for folder in given.scenes:
             if folder not in loaded and (folder / "truth.gpkg").is_file():
                 try:
-                    samples = samples + load_scene(folder)
+                    samples = samples + load_scene(folder, given.scenes.count(folder))
                 except (InputError, OSError, RasterioError) as error:  # a scene still being written
                     print(f"{folder}: {error}", file=sys.stderr)
                     continue
