@@ -6,9 +6,9 @@ the same value whichever window it was read in.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -77,15 +77,60 @@ def odd_px(length_m: float, gsd_m: float) -> int:
     return max(3, 2 * round((length_m / gsd_m - 1) / 2) + 1)
 
 
-def box_sum(values: Array, size_px: int) -> Array:
-    """Sums over a square window; outside counts as 0. Exact while sums stay below 2**53."""
-    return cv2.boxFilter(
-        values.astype(np.float64),
-        cv2.CV_64F,
-        (size_px, size_px),
-        normalize=False,
-        borderType=cv2.BORDER_CONSTANT,
-    )
+@njit(cache=True, error_model="numpy")
+def _standardised(lab, valid, half, least, steps, planes):  # type: ignore[no-untyped-def]
+    # Running sums of whole numbers, hence the same in every window.
+    rows, columns = valid.shape
+    count = np.zeros(columns, np.int64)
+    sums, squares = np.zeros((3, columns), np.int64), np.zeros((3, columns), np.int64)
+    s, q = np.zeros(3, np.int64), np.zeros(3, np.int64)
+    for row in range(-half, rows):
+        for step in range(2):
+            at = row + half if step == 0 else row - half - 1
+            if at < 0 or at >= rows:
+                continue
+            sign = 1 - 2 * step
+            own = valid[at]
+            for column in range(columns):
+                count[column] += sign * own[column]
+            for channel in range(3):
+                values, into, into_q = lab[channel, at], sums[channel], squares[channel]
+                for column in range(columns):
+                    value = np.int64(values[column]) * sign * own[column]
+                    into[column] += value
+                    into_q[column] += value * values[column]
+        if row < 0:
+            continue
+        n = np.int64(0)
+        s[:], q[:] = 0, 0
+        for column in range(min(half, columns)):
+            n += count[column]
+            for channel in range(3):
+                s[channel] += sums[channel, column]
+                q[channel] += squares[channel, column]
+        for column in range(columns):
+            if column + half < columns:
+                n += count[column + half]
+                for channel in range(3):
+                    s[channel] += sums[channel, column + half]
+                    q[channel] += squares[channel, column + half]
+            if column - half - 1 >= 0:
+                n -= count[column - half - 1]
+                for channel in range(3):
+                    s[channel] -= sums[channel, column - half - 1]
+                    q[channel] -= squares[channel, column - half - 1]
+            if not valid[row, column]:
+                continue
+            for channel in range(3):
+                mean = s[channel] / n
+                # Rounding may bring a variance below 0, and the root of that is NaN: clip first.
+                variance = max(q[channel] / n - mean * mean, 0.0)
+                deviation = max(math.sqrt(variance), least[channel])
+                value = (lab[channel, row, column] - mean) / deviation
+                planes[channel, row, column] = min(max(value, -4.0), 4.0)
+            planes[3, row, column] = np.float32(lab[0, row, column]) / steps[0] - np.float32(1)
+            planes[4, row, column] = np.float32(lab[1, row, column]) / steps[1]
+            planes[5, row, column] = np.float32(lab[2, row, column]) / steps[2]
 
 
 def network_input(lab: Array, valid: Array, gsd_m: float) -> Array:
@@ -101,17 +146,9 @@ def network_input(lab: Array, valid: Array, gsd_m: float) -> Array:
         the valid pixels within `LOCAL_WINDOW_M`, clipped to ±4; then L, a, b as they are, scaled to
         about ±1. Zero where not valid.
     """
-    size = odd_px(LOCAL_WINDOW_M, gsd_m)
-    count = np.maximum(box_sum(valid, size), 1.0)
     planes = np.zeros((6, *valid.shape), np.float32)
-    for channel in range(3):
-        values = np.where(valid, lab[channel], 0).astype(np.float64)
-        mean = box_sum(values, size) / count
-        # Rounding may bring a variance below 0, and the root of that is NaN: clip first.
-        variance = np.maximum(box_sum(values * values, size) / count - mean * mean, 0.0)
-        deviation = np.maximum(np.sqrt(variance), SD_FLOOR[channel] * LAB_STEPS)
-        planes[channel] = np.where(valid, np.clip((values - mean) / deviation, -4, 4), 0)
-    planes[3] = np.where(valid, lab[0] / np.float32(LAB_STEPS * 50) - 1, 0)
-    planes[4] = np.where(valid, lab[1] / np.float32(LAB_STEPS * 30), 0)
-    planes[5] = np.where(valid, lab[2] / np.float32(LAB_STEPS * 30), 0)
+    half = odd_px(LOCAL_WINDOW_M, gsd_m) // 2
+    least = np.array(SD_FLOOR) * LAB_STEPS
+    steps = np.array([50, 30, 30], np.float32) * np.float32(LAB_STEPS)
+    _standardised(lab, valid, half, least, steps, planes)
     return planes

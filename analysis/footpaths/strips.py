@@ -105,27 +105,44 @@ def _offsets(direction: int, steps: npt.NDArray[np.int64], across: bool) -> Arra
 
 
 # Rows are cut to what is used before the inner loops, which then count from 0: an index that could
-# be negative keeps the compiler from using vector instructions (ten times slower).
+# be negative keeps the compiler from using vector instructions (ten times slower). So does a check
+# for division by zero, hence numpy's way with it.
 
 
 @njit(cache=True)
-def _row_sum(source, offsets, row, margin, into):  # type: ignore[no-untyped-def]
+def _row_sum(source, offsets, row, start, into):  # type: ignore[no-untyped-def]
+    """Sums over offsets of a part of a row that starts at column `start`, up to five at once."""
     width = into.size
-    first = margin + offsets[0, 1]
-    line = source[row + offsets[0, 0], first : first + width]
-    for column in range(width):
-        into[column] = line[column]
     count = offsets.shape[0]
-    for index in range(1, count - 1, 2):
-        first = margin + offsets[index, 1]
-        line = source[row + offsets[index, 0], first : first + width]
-        second = margin + offsets[index + 1, 1]
-        other = source[row + offsets[index + 1, 0], second : second + width]
+    first = source[row + offsets[0, 0], start + offsets[0, 1] : start + offsets[0, 1] + width]
+    if count < 3:
+        for column in range(width):
+            into[column] = first[column]
+        done = 1
+    else:
+        second = source[row + offsets[1, 0], start + offsets[1, 1] : start + offsets[1, 1] + width]
+        third = source[row + offsets[2, 0], start + offsets[2, 1] : start + offsets[2, 1] + width]
+        if count < 5:
+            for column in range(width):
+                into[column] = first[column] + second[column] + third[column]
+            done = 3
+        else:
+            at, to = start + offsets[3, 1], start + offsets[4, 1]
+            fourth = source[row + offsets[3, 0], at : at + width]
+            fifth = source[row + offsets[4, 0], to : to + width]
+            for column in range(width):
+                two = fourth[column] + fifth[column]
+                into[column] = first[column] + second[column] + third[column] + two
+            done = 5
+    for index in range(done, count - 1, 2):
+        at, to = start + offsets[index, 1], start + offsets[index + 1, 1]
+        line = source[row + offsets[index, 0], at : at + width]
+        other = source[row + offsets[index + 1, 0], to : to + width]
         for column in range(width):
             into[column] += line[column] + other[column]
-    if count % 2 == 0:
-        first = margin + offsets[count - 1, 1]
-        line = source[row + offsets[count - 1, 0], first : first + width]
+    if (count - done) % 2 == 1:
+        at = start + offsets[count - 1, 1]
+        line = source[row + offsets[count - 1, 0], at : at + width]
         for column in range(width):
             into[column] += line[column]
 
@@ -162,7 +179,7 @@ _TERMS = 8
 """Differences added up for the noise: four directions, two flanks."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _over_noise(totals, inside, half, least, factor, rim, out):  # type: ignore[no-untyped-def]
     """One over the mean of `totals` where `inside`, within `half` pixels, times a factor."""
     rows, columns = inside.shape
@@ -203,53 +220,59 @@ def _over_noise(totals, inside, half, least, factor, rim, out):  # type: ignore[
                 out[1, row, column] = 1.0 / max(factor * (second / n), least[1])
 
 
-@njit(cache=True)
+_CHUNK = 256
+"""Columns worked on at once: what they need stays in the processor's nearest cache."""
+
+
+@njit(cache=True, error_model="numpy")
 def _best(  # type: ignore[no-untyped-def]
     line, middle, left, right, per_noise, contrasts, unlike, low, knee, high, steps, index,
     margin, z, which,
 ):  # fmt: skip
     rows, columns = z.shape
-    width = columns - 2 * margin
-    c0, c1 = np.empty(width, np.int32), np.empty(width, np.int32)
-    a0, a1 = np.empty(width, np.int32), np.empty(width, np.int32)
-    b0, b1 = np.empty(width, np.int32), np.empty(width, np.int32)
-    best = np.empty(width, np.float32)
-    l0, l1 = np.empty(width, np.float32), np.empty(width, np.float32)
-    r0, r1 = np.empty(width, np.float32), np.empty(width, np.float32)
-    kinds = contrasts.shape[0]
+    # One buffer at fixed distances: the compiler need not ask whether its parts overlap.
+    sums = np.empty((6, _CHUNK), np.int32)
+    best = np.empty(_CHUNK, np.int16)
+    u0, v0, h0 = contrasts[0, 0], contrasts[0, 1], contrasts[0, 2]
+    u1, v1, h1 = contrasts[1, 0], contrasts[1, 1], contrasts[1, 2]
+    u2, v2, h2 = contrasts[2, 0], contrasts[2, 1], contrasts[2, 2]
+    u3, v3, h3 = contrasts[3, 0], contrasts[3, 1], contrasts[3, 2]
+    u4, v4, h4 = contrasts[4, 0], contrasts[4, 1], contrasts[4, 2]
     for row in range(margin, rows - margin):
-        _row_sum(line[0], middle, row, margin, c0)
-        _row_sum(line[1], middle, row, margin, c1)
-        _row_sum(line[0], left, row, margin, a0)
-        _row_sum(line[1], left, row, margin, a1)
-        _row_sum(line[0], right, row, margin, b0)
-        _row_sum(line[1], right, row, margin, b1)
-        n0 = per_noise[0, row, margin : columns - margin]
-        n1 = per_noise[1, row, margin : columns - margin]
-        for column in range(width):
-            l0[column] = np.float32(c0[column] - a0[column]) * n0[column]
-            l1[column] = np.float32(c1[column] - a1[column]) * n1[column]
-            r0[column] = np.float32(c0[column] - b0[column]) * n0[column]
-            r1[column] = np.float32(c1[column] - b1[column]) * n1[column]
-            best[column] = low
-        for kind in range(kinds):
-            u, v, handicap = contrasts[kind, 0], contrasts[kind, 1], contrasts[kind, 2]
-            for column in range(width):
-                on_left = l0[column] * u + l1[column] * v
-                on_right = r0[column] * u + r1[column] * v
-                value = min(on_left, on_right) - unlike * abs(on_left - on_right) - handicap
-                best[column] = max(best[column], value)
-        into = z[row, margin : columns - margin]
-        number = which[row, margin : columns - margin]
-        for column in range(width):
-            value = best[column]
-            # Compressed, not cut off: the middle of a strong path stays its highest place.
-            over = max(value - knee, np.float32(0.0))
-            value = min(value, knee) + (high - knee) * over / (over + high - knee)
-            stepped = np.int16(value * steps)
-            better = stepped > into[column]
-            number[column] = index if better else number[column]
-            into[column] = stepped if better else into[column]
+        for start in range(margin, columns - margin, _CHUNK):
+            width = min(_CHUNK, columns - margin - start)
+            for channel in range(2):
+                first = 3 * channel
+                _row_sum(line[channel], middle, row, start, sums[first, :width])
+                _row_sum(line[channel], left, row, start, sums[first + 1, :width])
+                _row_sum(line[channel], right, row, start, sums[first + 2, :width])
+            n0 = per_noise[0, row, start : start + width]
+            n1 = per_noise[1, row, start : start + width]
+            for k in range(width):
+                c0, a0, b0 = sums[0, k], sums[1, k], sums[2, k]
+                c1, a1, b1 = sums[3, k], sums[4, k], sums[5, k]
+                l0, r0 = np.float32(c0 - a0) * n0[k], np.float32(c0 - b0) * n0[k]
+                l1, r1 = np.float32(c1 - a1) * n1[k], np.float32(c1 - b1) * n1[k]
+                p, q = l0 * u0 + l1 * v0, r0 * u0 + r1 * v0
+                value = max(low, min(p, q) - unlike * abs(p - q) - h0)
+                p, q = l0 * u1 + l1 * v1, r0 * u1 + r1 * v1
+                value = max(value, min(p, q) - unlike * abs(p - q) - h1)
+                p, q = l0 * u2 + l1 * v2, r0 * u2 + r1 * v2
+                value = max(value, min(p, q) - unlike * abs(p - q) - h2)
+                p, q = l0 * u3 + l1 * v3, r0 * u3 + r1 * v3
+                value = max(value, min(p, q) - unlike * abs(p - q) - h3)
+                p, q = l0 * u4 + l1 * v4, r0 * u4 + r1 * v4
+                value = max(value, min(p, q) - unlike * abs(p - q) - h4)
+                # Compressed, not cut off: the middle of a strong path stays its highest place.
+                over = max(value - knee, np.float32(0.0))
+                value = min(value, knee) + (high - knee) * over / (over + high - knee)
+                best[k] = np.int16(value * steps)
+            into = z[row, start : start + width]
+            number = which[row, start : start + width]
+            for k in range(width):
+                better = best[k] > into[k]
+                number[k] = index if better else number[k]
+                into[k] = best[k] if better else into[k]
 
 
 def _halved(planes: Array) -> Array:
