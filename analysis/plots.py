@@ -8,8 +8,8 @@ is inside, the plot ends.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 
+from analysis.beds import beds
 from analysis.raster import Orthophoto
 from analysis.rows import Octave, RowWindow, octaves, row_windows, signals
 from corridor import Boundary, Progress, Track, silent
@@ -45,7 +46,15 @@ _LEAST_ROWS = 2.6
 _LEAST_MIX_FRAC = 0.12
 _LEAST_AREA_M2 = 8.0
 _LEAST_CONFIDENCE = 0.5
-_EDGE_FRAC = 0.5
+# Beside plots, rows that run alike need be only so clear, and are that much likelier (log odds).
+_BESIDE_FRAC = 0.5
+_BESIDE_BONUS = 1.5
+_BESIDE_M = 6.0
+_ALIGNED_RAD = np.radians(8.0)
+_ROUNDS = 3
+# Two finds are one bed if no gap is between them and together they fill one rectangle.
+_SEAM_M = 0.25
+_IN_LINE_FRAC = 0.88
 # A wave must stand out from waves of the same period in other directions, pixel by pixel.
 _LEAST_CONTRAST = 1.5
 
@@ -91,16 +100,31 @@ def find_plots(
         loops: the insides of loop ramps (`loop_insides`), for `Plot.inside_loop`.
         progress: told of working resolutions done.
     """
-    found: list[Plot] = []
     levels = octaves(ortho)
+    parts = shapely.get_parts(area)
+    shown: list[tuple[Octave, shapely.Geometry, list[RowWindow]]] = []
     for number, octave in enumerate(levels):
         progress(number, len(levels), "plots")
-        for part in shapely.get_parts(area):
-            windows = [w for w in row_windows(ortho, octave, part) if _has_rows(w)]
-            for group in _groups(windows):
-                found += _outlined(ortho, octave, group, part, loops)
+        for part in parts:
+            windows = [w for w in row_windows(ortho, octave, part) if _has_rows(w, _BESIDE_FRAC)]
+            shown.append((octave, part, windows))
     progress(len(levels), len(levels), "plots")
-    return _distinct(found)
+    found: list[Plot] = []
+    for octave, part, windows in shown:
+        for group in _groups([window for window in windows if _has_rows(window)]):
+            found += _outlined(ortho, octave, group, part, loops)
+    found = _whole(_distinct(found))
+    # Beds come in groups laid out alike: beside some, less is needed to tell the next.
+    for _ in range(_ROUNDS):
+        more: list[Plot] = []
+        for octave, part, windows in shown:
+            for group in _groups(_beside_plots(octave, windows, found)):
+                more += _outlined(ortho, octave, group, part, loops, beside=True)
+        after = _whole(_distinct([*found, *more], first=len(found)))
+        if len(after) == len(found):
+            break
+        found = after
+    return found
 
 
 def plot_findings(
@@ -142,11 +166,11 @@ def plot_findings(
 # From windows to plots
 
 
-def _has_rows(window: RowWindow) -> bool:
+def _has_rows(window: RowWindow, frac: float = 1.0) -> bool:
     return (
-        window.ring >= _LEAST_RING
-        and window.spoke >= _LEAST_SPOKE
-        and window.colour >= _LEAST_COLOUR
+        window.ring >= frac * _LEAST_RING
+        and window.spoke >= frac * _LEAST_SPOKE
+        and window.colour >= frac * _LEAST_COLOUR
         and window.grain >= _LEAST_GRAIN
         and window.period_m <= _WIDEST_PERIOD_M
     )
@@ -189,8 +213,10 @@ def _outlined(
     group: Sequence[RowWindow],
     area: shapely.Geometry,
     loops: shapely.Geometry | None,
+    *,
+    beside: bool = False,
 ) -> list[Plot]:
-    """The plots that a group of windows stands for, outlined."""
+    """The plots that a group of windows stands for, outlined; `beside` others laid out alike."""
     weight = np.array([window.spoke for window in group])
     double = np.exp(2j * np.array([window.along_rad for window in group]))
     along_rad = float(np.angle((weight * double).sum()) / 2 % np.pi)
@@ -207,9 +233,11 @@ def _outlined(
         ratio = own / np.maximum(others, 1e-9)
         strength = np.where(ratio > contrast, own, strength)
         contrast = np.maximum(contrast, ratio)
-    mask = _mask_of(strength, contrast, patch.valid, patch.affine, middles, wave_px)
+    # Rows are made of plants: the amplitude is smoothed over a period before it is judged.
+    level = cv2.GaussianBlur(strength, (0, 0), 0.5 * wave_px)
+    fits = (contrast > _LEAST_CONTRAST) & patch.valid
     plots = []
-    for outline in _polygons(mask, patch.affine, wave_px):
+    for outline in beds(level, fits, patch.affine, along_rad, period_m, middles):
         cut = shapely.intersection(outline, area)
         for polygon in shapely.get_parts(cut):
             if polygon.geom_type != "Polygon" or polygon.area < _LEAST_AREA_M2:
@@ -221,6 +249,8 @@ def _outlined(
             if mix < _LEAST_MIX_FRAC:
                 continue
             evidence = _evidence(group, polygon, mix)
+            if beside:
+                evidence["beside_plots"] = 1.0
             if _confidence(evidence) < _LEAST_CONFIDENCE:
                 continue
             plots.append(
@@ -263,47 +293,6 @@ def _wave_strength(
         imaginary = cv2.filter2D(flat, cv2.CV_32F, odd.astype(np.float32))
         amplitudes.append(np.hypot(real, imaginary).astype(np.float64))
     return amplitudes[0], np.mean(amplitudes[1:], axis=0)
-
-
-def _mask_of(
-    strength: FloatArray,
-    contrast: FloatArray,
-    valid: npt.NDArray[np.bool_],
-    affine: Affine,
-    middles: FloatArray,
-    wave_px: float,
-) -> npt.NDArray[np.uint8]:
-    """Where the wave is at least half as strong as at the windows' middles."""
-    column, row = ~affine @ (middles[:, 0], middles[:, 1])
-    r = np.clip(np.round(row).astype(int), 0, strength.shape[0] - 1)
-    c = np.clip(np.round(column).astype(int), 0, strength.shape[1] - 1)
-    # Rows are made of plants: the amplitude is smoothed over a period before it is judged.
-    level = cv2.GaussianBlur(strength, (0, 0), 0.5 * wave_px)
-    # Windows that only reach into the plot have their middles outside of it.
-    inside = float(np.percentile(level[r, c], 75))
-    mask = ((level > _EDGE_FRAC * inside) & (contrast > _LEAST_CONTRAST) & valid).astype(np.uint8)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(wave_px / 2) + 1,) * 2)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, kernel)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)
-    _, labels = cv2.connectedComponents(mask)
-    seeds = np.unique(labels[r, c])
-    return np.isin(labels, seeds[seeds > 0]).astype(np.uint8)
-
-
-def _polygons(
-    mask: npt.NDArray[np.uint8], affine: Affine, wave_px: float
-) -> Iterator[shapely.Polygon]:
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    for contour in contours:
-        if len(contour) < 8:
-            continue
-        column, row = contour[:, 0, 0] + 0.5, contour[:, 0, 1] + 0.5
-        x, y = affine @ (column, row)
-        polygon = shapely.make_valid(shapely.Polygon(np.column_stack([x, y])))
-        polygon = shapely.buffer(polygon, affine.a / 2, join_style="mitre")
-        for part in shapely.get_parts(shapely.simplify(polygon, 0.3 * wave_px * affine.a)):
-            if part.geom_type == "Polygon" and not part.is_empty:
-                yield shapely.Polygon(part.exterior)
 
 
 def _extents(polygon: shapely.Polygon, along_rad: float) -> tuple[float, float]:
@@ -349,19 +338,83 @@ def _confidence(evidence: dict[str, float]) -> float:
         + 1.0 * np.log(evidence["windows"] / _LEAST_WINDOWS)
         + 2.0 * (evidence["regular_outline"] - 0.5)
         + 0.7 * np.log(max(evidence["grain"], 0.05) / 0.4)
+        + _BESIDE_BONUS * evidence.get("beside_plots", 0.0)
     )
     return float(1.0 / (1.0 + np.exp(-score)))
 
 
-def _distinct(plots: Sequence[Plot]) -> list[Plot]:
-    """Plots that do not overlap: of two on the same ground the surer one."""
+def _beside_plots(
+    octave: Octave, windows: Sequence[RowWindow], plots: Sequence[Plot]
+) -> list[RowWindow]:
+    """The windows near plots, but not on one, whose rows run as theirs do or straight across."""
+    kept = []
+    for window in windows:
+        middle = shapely.Point(octave.centre(window.row, window.column))
+        near = [plot for plot in plots if shapely.dwithin(plot.outline, middle, _BESIDE_M)]
+        if any(shapely.contains(plot.outline, middle) for plot in near):
+            continue
+        for plot in near:
+            turn = (window.along_rad - plot.along_rad) % (np.pi / 2)
+            if min(turn, np.pi / 2 - turn) <= _ALIGNED_RAD:
+                kept.append(window)
+                break
+    return kept
+
+
+def _distinct(plots: Sequence[Plot], first: int = 0) -> list[Plot]:
+    """Plots that do not overlap: of two on the same ground the surer one.
+
+    Args:
+        plots: all of them.
+        first: so many at the beginning are kept before others.
+    """
     kept: list[Plot] = []
-    for plot in sorted(plots, key=lambda p: (-p.confidence, -p.area_m2)):
+    order = sorted(
+        range(len(plots)), key=lambda n: (n >= first, -plots[n].confidence, -plots[n].area_m2)
+    )
+    for plot in (plots[n] for n in order):
         smaller = [min(plot.area_m2, other.area_m2) for other in kept]
         shared = [float(shapely.intersection(plot.outline, other.outline).area) for other in kept]
         if all(s < 0.3 * a for s, a in zip(shared, smaller, strict=True)):
             kept.append(plot)
     return kept
+
+
+def _whole(plots: Sequence[Plot]) -> list[Plot]:
+    """The plots, pieces of one bed put together: rows alike, end to end, edges in line."""
+    left = list(plots)
+    while True:
+        pair = next(
+            (
+                (i, j)
+                for i, j in itertools.combinations(range(len(left)), 2)
+                if _one_bed(left[i], left[j])
+            ),
+            None,
+        )
+        if pair is None:
+            return left
+        one, other = left[pair[0]], left[pair[1]]
+        surer = max(one, other, key=lambda plot: plot.confidence)
+        both = shapely.union(one.outline, other.outline)
+        outline = shapely.Polygon(
+            shapely.get_exterior_ring(shapely.minimum_rotated_rectangle(both))
+        )
+        left[pair[0]] = replace(surer, outline=outline)
+        del left[pair[1]]
+
+
+def _one_bed(one: Plot, other: Plot) -> bool:
+    turn = abs(one.along_rad - other.along_rad)
+    if min(turn, np.pi - turn) > _ALIGNED_RAD or not shapely.dwithin(
+        one.outline, other.outline, _SEAM_M
+    ):
+        return False
+    if abs(np.log(one.period_m / other.period_m)) > _AGREE_LOG_PERIOD:
+        return False
+    both = shapely.union(one.outline, other.outline)
+    around = shapely.minimum_rotated_rectangle(both)
+    return bool(shapely.area(both) >= _IN_LINE_FRAC * shapely.area(around))
 
 
 def _beside(
