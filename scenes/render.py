@@ -114,18 +114,21 @@ class Renderer:
             objects = np.maximum(objects, box_heights(window, self.layout.boxes))
         return self.ground(window) + objects
 
-    def albedo(self, window: Window, strokes: Sequence[Stroke] | None = None) -> Float32Array:
-        """Reflectance of the ground, (height, width, 3), with all of its bands or those given."""
-        return self._lay(window, self._texture(window), strokes)[0]
+    def albedo(
+        self, window: Window, texture: Float32Array, strokes: Sequence[Stroke]
+    ) -> Float32Array:
+        """Reflectance of the ground, (height, width, 3), with the bands given."""
+        return self._lay(window, texture, strokes)[0]
 
-    def _texture(self, window: Window) -> Float32Array:
+    def texture(self, window: Window) -> Float32Array:
+        """(5, height, width) noise that materials are drawn with, see `blend_material`."""
         texture = np.zeros((5, window.height, window.width), np.float32)
         for k, (finest_m, coarsest_m, slope) in enumerate(_TEXTURES):
             fractal(texture[k], window, finest_m, coarsest_m, slope, self.seed + k + 1)
         return texture
 
     def _lay(
-        self, window: Window, texture: Float32Array, strokes: Sequence[Stroke] | None = None
+        self, window: Window, texture: Float32Array, strokes: Sequence[Stroke]
     ) -> tuple[Float32Array, Paint]:
         layout, seed = self.layout, self.seed
         albedo = np.zeros((window.height, window.width, 3), np.float32)
@@ -137,14 +140,14 @@ class Renderer:
         self._ground(window, texture, paint)
         for k, kind in enumerate(layout.speckles):
             scatter(albedo, window, texture, kind, seed + 5000 * (k + 1))
-        for stroke in layout.strokes if strokes is None else strokes:
+        for stroke in strokes:
             paint_stroke(albedo, window, texture, stroke)
         return albedo, paint
 
     def _radiance(self, window: Window) -> Float32Array:
         layout = self.layout
-        texture = self._texture(window)
-        albedo, paint = self._lay(window, texture)
+        texture = self.texture(window)
+        albedo, paint = self._lay(window, texture, layout.strokes)
         sun, tops = self._sunlight(window)
         near = self._near(window)
         x0, y0, px_m = window.x_m(0), window.y_m(0), window.px_m

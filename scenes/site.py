@@ -78,6 +78,11 @@ class Site:
         return Line(np.array(ring.segmentize(20.0).coords))
 
     @cached_property
+    def _whole(self) -> shapely.Geometry:
+        shapely.prepare(self.extent)
+        return self.extent
+
+    @cached_property
     def _road_area(self) -> shapely.Geometry:
         area = shapely.union_all(
             [shapely.LineString(r.line.xy).buffer(r.width_m / 2 + 1.0) for r in self.roads]
@@ -93,11 +98,13 @@ class Site:
         """Which pixels the picture covers, (height, width)."""
         shape = (window.height, window.width)
         coarse = window.coarse(0.5, 0.0)
-        if self._rim.field(coarse, 1.0) is None:
-            west, south, east, north = window.bounds_m
-            middle = shapely.Point((west + east) / 2, (south + north) / 2)
-            return np.full(shape, bool(shapely.contains(self.extent, middle)))
-        found = self._rim.field(coarse, 1e9)
+        area = shapely.box(*coarse.bounds_m)
+        if not shapely.intersects(self._whole, area):
+            return np.zeros(shape, bool)
+        if shapely.contains_properly(self._whole, area):
+            return np.ones(shape, bool)
+        # The nearest piece of the rim is one within the window's own size of it.
+        found = self._rim.field(coarse, math.hypot(coarse.width, coarse.height) * coarse.px_m)
         if found is None:
             return np.zeros(shape, bool)
         return np.asarray(to_window(found[1], coarse, window) > 0.0)

@@ -66,12 +66,18 @@ def covered(layout: Layout, fence: Fence) -> list[tuple[float, float]]:
     return [(a, b) for a, b in stretches if b - a >= 0.3]
 
 
+def drawn_boundaries(layout: Layout) -> list[Boundary]:
+    """The boundaries as a map has them, in the order of the fences."""
+    return [_boundary(layout, fence) for fence in layout.fences]
+
+
 def tell_truth(layout: Layout) -> Truth:
     """All that is true of a scene."""
-    boundaries, findings, pieces, fence_rows = [], [], [], []
-    for fence in layout.fences:
-        boundary = _boundary(layout, fence)
-        boundaries.append(boundary)
+    boundaries = drawn_boundaries(layout)
+    findings: list[Finding] = []
+    pieces: list[FencePiece] = []
+    fence_rows = []
+    for fence, boundary in zip(layout.fences, boundaries, strict=True):
         chainage = _Chainage(fence, boundary)
         cover = covered(layout, fence)
         pieces += _pieces(layout, fence, boundary, chainage, cover)

@@ -19,6 +19,7 @@ from scenes.grid import Window
 from scenes.layout import Layout
 from scenes.lines import FloatArray
 from scenes.render import Renderer
+from scenes.strokes import paint_stroke
 
 _PX_M = 0.1
 _STEP_M = 0.5
@@ -57,13 +58,23 @@ def _look(layout: Layout, renderer: Renderer, path: Footpath) -> Sight:
     east, north = (math.ceil(v) for v in high)
     size = round((east - west) / _PX_M), round((north - south) / _PX_M)
     window = Window(west, north, _PX_M, 0, 0, *size)
-    others = tuple(stroke for stroke in layout.strokes if stroke.line is not path.line)
+    here = tuple(s for s in layout.strokes if window.part(*s.bounds_m) is not None)
+    own = [k for k, stroke in enumerate(here) if stroke.line is path.line] or [len(here)]
+    texture = renderer.texture(window)
+    without = renderer.albedo(window, texture, here[: own[0]])
+    drawn = without.copy()
+    for k, stroke in enumerate(here[own[0] :], own[0]):
+        paint_stroke(drawn, window, texture, stroke)
+        if k not in own:
+            paint_stroke(without, window, texture, stroke)
     half, exposure = 0.5 * path.width_m, EXPOSURE * layout.mosaic.exposure
-    worn = _apart(lab(renderer.albedo(window), exposure), window, foot, left, half)
-    ground = lab(renderer.albedo(window, others), exposure)
-    least = np.maximum(_LEAST, _ABOVE_TEXTURE * _texture(ground[..., 0], window, foot))
-    hidden = heights_at(foot, np.ascontiguousarray(layout.crowns_seen)) > _CLEAR_M
-    for row in layout.boxes:
+    worn = _apart(lab(drawn, exposure), window, foot, left, half)
+    lightness = lab(without, exposure)[..., 0]
+    least = np.maximum(_LEAST, _ABOVE_TEXTURE * _texture(lightness, window, foot))
+    crowns, houses = layout.crowns_seen, layout.boxes
+    crowns = crowns[_within(crowns, crowns[:, 2] * 1.45 + 0.3, low, high)]
+    hidden = heights_at(foot, np.ascontiguousarray(crowns)) > _CLEAR_M
+    for row in houses[_within(houses, np.hypot(houses[:, 2], houses[:, 3]), low, high)]:
         house = shapely.Polygon(footprint(row))
         if house.distance(shapely.MultiPoint(foot)) == 0.0:
             hidden |= shapely.contains_xy(house, foot[:, 0], foot[:, 1])
@@ -71,6 +82,14 @@ def _look(layout: Layout, renderer: Renderer, path: Footpath) -> Sight:
         return Sight(0.0, 0.0)
     seen = (worn >= least) & ~hidden
     return Sight(float(seen.mean()), float(np.median(worn[~hidden])))
+
+
+def _within(
+    rows: FloatArray, reach_m: FloatArray, low: FloatArray, high: FloatArray
+) -> npt.NDArray[np.bool_]:
+    """Which things about the places in the first two columns may reach into a rectangle."""
+    reach = reach_m[:, None]
+    return np.asarray(((rows[:, :2] + reach > low) & (rows[:, :2] - reach < high)).all(axis=1))
 
 
 def _apart(

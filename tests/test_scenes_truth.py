@@ -24,7 +24,7 @@ from scenes.layout import EPSG, Layout, lay_out
 from scenes.lines import Line
 from scenes.render import Renderer
 from scenes.spec import Difficulty, FenceKind, Preset, SceneSpec, Season
-from scenes.truth import Truth, tell_truth
+from scenes.truth import Truth, drawn_boundaries, tell_truth
 from scenes.visibility import look_at
 from scenes.write import grid_of
 
@@ -138,7 +138,7 @@ def test_no_path_leads_through_a_house(seed: int) -> None:
 @given(SPECS)
 def test_the_drawn_line_is_at_most_two_metres_off(spec: SceneSpec) -> None:
     layout = lay_out(spec)
-    for fence, boundary in zip(layout.fences, tell_truth(layout).boundaries, strict=True):
+    for fence, boundary in zip(layout.fences, drawn_boundaries(layout), strict=True):
         frame = LocalFrame.around(boundary.parts[0])
         drawn = Track.of(boundary, 0, frame)
         true = shapely.LineString(fence.line.xy)

@@ -127,7 +127,7 @@ def start(out: Path) -> subprocess.Popen[bytes]:
     """A run that is at work on the orthophoto."""
     command = [sys.executable, "-m", "fencewalk", *SMALL.replace("0.05", "0.01").split(), str(out)]
     run = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    for _ in range(600):
+    for _ in range(3000):  # a busy machine
         if list(out.glob(".scene-*/*")):
             return run
         time.sleep(0.05)
