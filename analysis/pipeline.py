@@ -17,6 +17,7 @@ import rasterio
 import shapely
 
 from analysis.access import access_points, carried, crossings, meetings
+from analysis.approaches import approaches_along, joined_paths
 from analysis.breaches import Behind, breach_findings
 from analysis.changes import compare
 from analysis.cover import under_cover
@@ -152,6 +153,10 @@ def put_together(
     paths = [path for path in paths if path.confidence >= spec.least_confidence]
     lines = [fence_line(ortho, sources.boundaries, fence) for fence in fences]
     paths = with_road(paths, lines, fences)
+    if spec.footpaths and lines:
+        area = search_area(ortho, sources, spec)
+        found = approaches_along(ortho.paths, lines, fences, area, crew, progress)
+        paths = joined_paths(paths, found)
     covered = under_cover(ortho, dsm)
     met = meetings(paths, lines, under_cover=covered)
     views = side_views(ortho, sources, lines, dsm, progress)
