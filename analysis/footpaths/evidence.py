@@ -267,20 +267,33 @@ class Evidence:
         )
 
     def _around(self, row: int, column: int, rows: int, columns: int) -> tuple[Array, Array, Array]:
-        """Evidence of a window, in pixels of twice the working grid's, wherever it begins."""
+        """What is seen at each place of a window before integration; see `_aligned_window`.
+
+        Rows and columns are of pixels of twice the working grid's; the window may begin anywhere
+        and reach beyond the picture.
+        """
         half = _ALIGN_PX // 2
-        first_row, first_column = row // half * half, column // half * half
-        down = -(-(row + rows - first_row) // half) * half
-        across = -(-(column + columns - first_column) // half) * half
-        z, logits, valid = self._aligned_window(
-            2 * first_row, 2 * first_column, 2 * down, 2 * across
-        )
-        cut = np.s_[
-            ...,
-            row - first_row : row - first_row + rows,
-            column - first_column : column - first_column + columns,
-        ]
-        return z[cut], logits[cut], valid[cut]
+        z = np.full((strips.DIRECTIONS, rows, columns), _UNSEEN_Z, np.int16)
+        logits = np.full((3, rows, columns), _UNSEEN_LOGIT, np.int8)
+        valid = np.zeros((rows, columns), bool)
+        south, east = self._grid.pixel_of(self._grid.ortho.bounds[2], self._grid.ortho.bounds[1])
+        ends = min(row + rows, math.ceil(south / 2)), min(column + columns, math.ceil(east / 2))
+        first_row, first_column = max(row, 0) // half * half, max(column, 0) // half * half
+        down = -(-(ends[0] - first_row) // half) * half
+        across = -(-(ends[1] - first_column) // half) * half
+        if down <= 0 or across <= 0:
+            return z, logits, valid
+        found = self._aligned_window(2 * first_row, 2 * first_column, 2 * down, 2 * across)
+        top, left = max(row, first_row), max(column, first_column)
+        bottom = min(row + rows, first_row + down)
+        right = min(column + columns, first_column + across)
+        for into, own in zip((z, logits, valid), found, strict=True):
+            into[..., top - row : bottom - row, left - column : right - column] = own[
+                ...,
+                top - first_row : bottom - first_row,
+                left - first_column : right - first_column,
+            ]
+        return z, logits, valid
 
     def _aligned_window(
         self, row: int, column: int, rows: int, columns: int
