@@ -11,7 +11,7 @@ import shapely
 
 from analysis.footpaths import Footpath, PathClass
 from analysis.raster import Orthophoto
-from analysis.results import Crossing, FenceLine, Layers, to_wgs84
+from analysis.results import Crossing, FenceLine, Layers, to_wgs84, with_extra
 from corridor import Side
 from corridor.findings import FencePiece, FenceState, Finding, FindingKind
 from corridor.values import FloatArray
@@ -437,6 +437,25 @@ def crossings(
                 reason=", ".join(reasons),
             )
         )
+    return result
+
+
+_ACROSS_RANK = 0.15
+
+
+def across(findings: Sequence[Finding], ways: Sequence[Crossing]) -> list[Finding]:
+    """The findings, access points that are an end of a way across named with the other, and ranked
+    higher by how sure the way is."""
+    other = {way.left_id: (way.right_id, way.confidence) for way in ways}
+    other |= {way.right_id: (way.left_id, way.confidence) for way in ways}
+    result = []
+    for finding in findings:
+        if finding.finding_id in other:
+            end, sure = other[finding.finding_id]
+            rank = float(finding.extra.get("rank") or 0.0)
+            raised = round(min(1.0, rank + _ACROSS_RANK * sure), 3)
+            finding = with_extra(finding, across=end, rank=raised)
+        result.append(finding)
     return result
 
 

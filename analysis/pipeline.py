@@ -16,7 +16,7 @@ import numpy as np
 import rasterio
 import shapely
 
-from analysis.access import access_points, carried, crossings, meetings
+from analysis.access import access_points, across, carried, crossings, meetings
 from analysis.approaches import approaches_along, joined_paths
 from analysis.breaches import Behind, breach_findings
 from analysis.changes import compare
@@ -39,7 +39,7 @@ from analysis.oblique import SideView, look_from_the_side, read_oblique
 from analysis.output import write_findings
 from analysis.picture_work import chips_of, fence_pictures
 from analysis.pieces_of_work import Crew, Kept, Piece, forget, run_pieces, sweep
-from analysis.plot_work import PLOTS, plot_work, served
+from analysis.plot_work import PLOTS, plot_work, served, within_fences
 from analysis.plots import Plot, plot_findings
 from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.results import (
@@ -163,6 +163,7 @@ def put_together(
     fences = [fuse(fence, index, paths, met, views[index]) for index, fence in enumerate(fences)]
     pieces = [pieces_of(ortho, line, fence) for line, fence in zip(lines, fences, strict=True)]
     plots = [plot for name in sorted(results) if name.startswith(PLOTS) for plot in results[name]]
+    plots = within_fences(plots, lines)
     behind = Behind.of(layers, [plot.outline for plot in plots])
     findings = [
         finding
@@ -182,12 +183,14 @@ def put_together(
         ]
     ranked = served(ortho, named(sorted(findings, key=_rank)))
     points = [finding for finding in ranked if finding.kind is FindingKind.ACCESS_POINT]
+    ways = crossings(ortho, points, layers)
+    ranked = sorted(across(ranked, ways), key=_rank)
     return Analysis(
         ortho=ortho,
         lines=tuple(lines),
         pieces=tuple(tuple(own) for own in pieces),
         findings=tuple(ranked),
-        crossings=tuple(crossings(ortho, points, layers)),
+        crossings=tuple(ways),
         layers=layers,
         notes=(*ortho.notes, *_notes_of(seen_by)),
         inputs=inputs,
@@ -272,7 +275,8 @@ def _rank(finding: Finding) -> tuple[Any, ...]:
     return (
         -finding.severity,
         _ORDER[finding.kind],
-        -finding.confidence,
+        # Access points carry a rank of their own: state, wear, where they lead.
+        -float(finding.extra.get("rank") or finding.confidence),
         finding.route,
         finding.chainage_start_m or 0.0,
         -(finding.length_m or 0.0),

@@ -12,7 +12,7 @@ from analysis.loops import inside_area, loop_insides
 from analysis.pieces_of_work import Piece
 from analysis.plots import Plot, find_plots
 from analysis.raster import CACHE_BYTES, Orthophoto
-from analysis.results import to_picture, with_extra
+from analysis.results import FenceLine, to_picture, with_extra
 from analysis.sources import AnalyzeSpec, Sources
 from corridor.findings import Finding, FindingKind
 
@@ -51,6 +51,30 @@ def _find_plots(
 ) -> list[Plot]:
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         return find_plots(Orthophoto.open(orthos), area, loops=loops)
+
+
+def within_fences(plots: Sequence[Plot], lines: Sequence[FenceLine]) -> list[Plot]:
+    """The plots that lie on the road's side of the fence as it was found.
+
+    They are looked for inside the line as drawn, which may run some metres into the fields.
+    """
+    kept = []
+    for plot in plots:
+        middle = shapely.get_coordinates(shapely.point_on_surface(plot.outline))
+        nearest = min(
+            lines,
+            key=lambda line: float(
+                shapely.distance(shapely.LineString(line.found.xy), plot.outline)
+            ),
+            default=None,
+        )
+        if nearest is None or plot.inside_loop:
+            kept.append(plot)
+            continue
+        _, offset_m = nearest.found.locate(middle)
+        if float(offset_m[0]) * nearest.boundary.side.outward <= 0.0:
+            kept.append(plot)
+    return kept
 
 
 def served(ortho: Orthophoto, findings: Sequence[Finding]) -> list[Finding]:

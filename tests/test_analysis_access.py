@@ -10,7 +10,7 @@ import rasterio
 import shapely
 from affine import Affine
 
-from analysis.access import access_points, carried, crossings, meetings, state_near
+from analysis.access import access_points, across, carried, crossings, meetings, state_near
 from analysis.fence_work import Breach, FenceResult, Stretch
 from analysis.footpaths import Footpath, PathClass
 from analysis.fusion import fuse
@@ -162,6 +162,14 @@ def test_a_way_across_joins_the_two_sides_once(ortho: Orthophoto) -> None:
     (raised,) = crossings(ortho, points, village)
     assert raised.confidence > way.confidence
     assert raised.reason == "villages"
+    told = {each.finding_id: each for each in across(points, [way])}
+    before = {each.finding_id: each for each in points}
+    assert told[way.left_id].extra["across"] == way.right_id
+    assert told[way.right_id].extra["across"] == way.left_id
+    for name in (way.left_id, way.right_id):
+        assert float(told[name].extra["rank"] or 0) > float(before[name].extra["rank"] or 0)
+    (alone,) = set(told) - {way.left_id, way.right_id}
+    assert told[alone] == before[alone]
 
 
 def test_no_way_across_one_side(ortho: Orthophoto) -> None:

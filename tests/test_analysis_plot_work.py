@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import rasterio
 import shapely
 from affine import Affine
 
-from analysis.plot_work import plot_work, served
+from analysis.plot_work import plot_work, served, within_fences
+from analysis.plots import Plot
 from analysis.raster import Orthophoto
+from analysis.results import FenceLine
 from analysis.sources import AnalyzeSpec, Sources
-from corridor import Boundary, Side
+from corridor import Boundary, Side, Track
 from corridor.findings import Finding, FindingKind
 
 X0, Y0 = 500_000.0, 3_000_000.0
@@ -44,6 +47,23 @@ def test_the_nearest_way_in_of_the_same_road_serves_a_plot(tmp_path: Path) -> No
     ]
     told = {each.finding_id: each.extra.get("access_id") for each in served(ortho, findings)}
     assert told == {"P": "A60", "far": "", "A60": None, "A90": None, "other": None}
+
+
+@pytest.mark.parametrize(
+    ("south_m", "in_loop", "kept"), [(-10.0, False, True), (4.0, False, False), (4.0, True, True)]
+)
+def test_fields_beyond_the_fence_are_no_plots(
+    tmp_path: Path, south_m: float, in_loop: bool, kept: bool
+) -> None:
+    ortho = picture(tmp_path / "a.tif")
+    xy = np.array([[X0, Y0 - 50], [X0 + 100, Y0 - 50], [X0 + 200, Y0 - 50]])
+    track = Track(xy, np.array([0.0, 100.0, 200.0]))
+    boundary = Boundary("G1", Side.LEFT, (ortho.to_lonlat(xy),), (0.0,))
+    line = FenceLine(boundary, 0, track, track, np.zeros(3))
+    low = Y0 - 50 + south_m
+    bed = Plot(shapely.box(X0 + 50, low, X0 + 60, low + 4), 0.6, 0.0, 0.9, in_loop, {})
+    assert within_fences([bed], [line]) == ([bed] if kept else [])
+    assert within_fences([bed], []) == [bed]
 
 
 def test_plots_are_looked_for_inside_boundaries_only(tmp_path: Path) -> None:
