@@ -15,10 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from analysis.heights import SurfaceModel
 from analysis.mapping import Frame, PoseSpec, read_frames
 from analysis.mapping.frames import read_picture
+from analysis.mesh import CELL_M, Lattice, find_lattice, mesh_left
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine
 from corridor import InputError, Progress, silent
@@ -33,14 +35,24 @@ _COARSEST_M = 0.015
 _FINEST_M = 0.005
 _LEAST_FACING = 0.35
 """Cosine of the angle between the view and the fence's normal, in plan: 70 degrees off square."""
-_PITCH_M = (0.05, 0.20)
-_FINE_M = 0.05
-_LEAST_PATTERN = 0.06
-"""How far the autocorrelation at the mesh's pitch stands above the valleys on both sides of it:
-below that no mesh is told from what lies behind it."""
 _OPEN = 0.35
-"""Share of the mesh's pattern, against the median along the fence, below which it is open."""
-_LEAST_WIDTH_M, _LEAST_HEIGHT_M = 0.3, 0.25
+"""Share of the mesh that should be there, below which it is open."""
+_LEAST_TOLD = 0.6
+"""How well the mesh is told, over all frames, for a place to be judged."""
+_LEAST_WIDTH_M, _LEAST_HEIGHT_M = 0.3, 0.4
+_LEAST_FILLED = 0.65
+"""Share of an opening's box that is open."""
+_LEAST_AROUND = 0.5
+"""Of the mesh, beside an opening: else it is the mesh that fades, not the opening that begins."""
+_LEAST_AROUND_CELLS = 10
+_MOST_FRAMES = 3
+_LEAST_FRAMED = 0.9
+_LEAST_SEEN = 0.6
+"""Share of the fence's height over which the mesh must be told, for a place to be seen whole."""
+_LEARN_WINDOWS = 10
+_BESIDE_M = (0.3, 0.6, 1.0, 1.5, 2.0, 3.0)
+"""How far before the fence it is asked whether something hides it."""
+_HIDDEN_M = 0.15
 
 
 @dataclass(frozen=True)
@@ -138,19 +150,20 @@ def look_from_the_side(
         dsm: tells the ground's height at the fence.
         progress: told of windows done.
     """
-    seen: list[tuple[float, float]] = []
-    openings: list[Opening] = []
     first_m, last_m = float(line.found.chainage_m[0]), float(line.found.chainage_m[-1])
     starts = np.arange(first_m, max(last_m - _OVERLAP_M, first_m + 0.1), _WINDOW_M - _OVERLAP_M)
-    for number, start_m in enumerate(starts):
-        progress(number, len(starts), "oblique frames")
-        end_m = min(start_m + _WINDOW_M, last_m)
-        found = _window(frames, line, dsm, float(start_m), end_m)
-        if found is None:
-            continue
-        seen.append((float(start_m), end_m))
+    windows = [(float(start_m), min(float(start_m) + _WINDOW_M, last_m)) for start_m in starts]
+    lattice = _learn(frames, line, dsm, windows)
+    if lattice is None:
+        return SideView((), ())
+    seen: list[tuple[float, float]] = []
+    openings: list[Opening] = []
+    for number, (start_m, end_m) in enumerate(windows):
+        progress(number, len(windows), "oblique frames")
+        told, found = _window(frames, line, dsm, (start_m, end_m), lattice)
+        seen += told
         openings += found
-    return SideView(tuple(_joined(seen)), tuple(_merged(openings)))
+    return SideView(tuple(_joined(sorted(seen))), tuple(_merged(openings)))
 
 
 def rectify(
@@ -189,126 +202,142 @@ def rectify(
     return Wall(start_m, pixel_m, np.where(here, wall, np.nan).astype(np.float32))
 
 
-def pattern(wall: Wall) -> tuple[npt.NDArray[np.float32], float] | None:
-    """How much of the mesh's own pattern there is at each place, and the mesh's pitch in metres.
-
-    The pitch is the strongest repeat along the fence between 5 and 20 cm; the pattern is the
-    energy of a band about it, in a window of 0.3 m, against all energy as fine as that or coarser.
-
-    Returns:
-        None if no pitch stands out: the mesh is not resolved, or there is none.
-    """
-    grey = wall.grey
-    if not np.isfinite(grey).mean() > 0.9:
-        return None
-    filled = np.where(np.isfinite(grey), grey, np.nanmean(grey)).astype(np.float32)
-    fine = filled - cv2.GaussianBlur(filled, (0, 0), _FINE_M / wall.pixel_m)
-    low, high = (max(2, round(pitch / wall.pixel_m)) for pitch in _PITCH_M)
-    if 1.5 * high >= fine.shape[1]:
-        return None
-    power = max(float((fine**2).mean()), 1e-9)
-    repeats = np.array(
-        [1.0]
-        + [
-            float((fine[:, lag:] * fine[:, :-lag]).mean()) / power
-            for lag in range(1, int(1.5 * high) + 2)
-        ]
-    )
-    heights = {
-        at: repeats[at] - max(repeats[1:at].min(), repeats[at + 1 : int(1.5 * at) + 2].min())
-        for at in range(low, high + 1)
-    }
-    stands_out = max(heights.values())
-    # Twice the pitch repeats as well as the pitch does: the first tall peak is the mesh's own.
-    tops = (
-        at
-        for at, height in heights.items()
-        if height >= 0.6 * stands_out and repeats[at] >= max(repeats[at - 1], repeats[at + 1])
-    )
-    lag = next(tops, 0)
-    if not lag or stands_out < _LEAST_PATTERN:
-        return None
-    pitch_m = lag * wall.pixel_m
-    # A mesh repeats: what a place shares with the place one pitch to the left, or to the right, is
-    # mesh. Beside a post, and at the rim of an opening, one of the two is still whole. Strong edges
-    # (posts, rails) count no more than wires.
-    most = 2.5 * float(np.median(np.abs(fine))) + 1e-6
-    fine = np.clip(fine, -most, most)
-    size = (2 * round(0.15 / wall.pixel_m) + 1,) * 2
-    left = cv2.blur(fine * np.roll(fine, lag, axis=1), size)
-    right = cv2.blur(fine * np.roll(fine, -lag, axis=1), size)
-    return np.maximum(left, right), pitch_m
-
-
-def share_left(shared: npt.NDArray[np.float32], pixel_m: float) -> npt.NDArray[np.float32]:
-    """Of a wall's pattern, what share of the usual there is at each place of the mesh itself.
-
-    Light and focus change down the wall and along it; the usual is a row's median.
-    """
-    rows = shared.shape[0]
-    mesh = shared[round(_ABOVE_M / pixel_m) : rows - round(_BELOW_M / pixel_m)]
-    usual = np.median(mesh, axis=1, keepdims=True).astype(np.float32)
-    usual = cv2.blur(usual, (1, 9)).reshape(-1, 1)
-    floor = 0.25 * max(float(np.median(usual)), 1e-6)
-    return np.asarray(mesh / np.maximum(usual, floor), dtype=np.float32)
-
-
 def openings_in(
-    share: npt.NDArray[np.float32], pixel_m: float, height_m: float
+    left: npt.NDArray[np.float32], told: npt.NDArray[np.float32], height_m: float
 ) -> list[tuple[float, float, float, float, float]]:
-    """Openings in what is left of a mesh: left, right, low, high in metres, and strength."""
-    open_ = (share < _OPEN).astype(np.uint8)
-    # The rail above and the grass below are no mesh.
-    margin = round(0.1 / pixel_m)
-    open_[:margin] = open_[len(open_) - margin :] = 0
-    open_ = np.asarray(cv2.morphologyEx(open_, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(open_)
-    grow_m = 0.05  # half of it would be the middle of the blur's slope; the threshold is below
+    """Openings in what is left of a mesh: left, right, low, high in metres, and strength.
+
+    Args:
+        left: (R, C) share of the mesh in cells of `CELL_M`, the top row first.
+        told: (R, C) how well it is told.
+        height_m: of the top row's upper edge.
+    """
+    open_ = ((left < _OPEN) & (told > _LEAST_TOLD)).astype(np.uint8)
+    open_ = np.asarray(cv2.morphologyEx(open_, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(open_, connectivity=4)
     result = []
     for index in range(1, count):
-        x, y, width, height, _ = (int(value) for value in stats[index])
-        if width * pixel_m < _LEAST_WIDTH_M or height * pixel_m < _LEAST_HEIGHT_M:
+        x, y, width, height, area = (int(value) for value in stats[index])
+        if width * CELL_M < _LEAST_WIDTH_M or height * CELL_M < _LEAST_HEIGHT_M:
             continue
-        strength = float(np.clip(1.0 - np.median(share[labels == index]) / _OPEN, 0.0, 1.0))
-        high_m = height_m - y * pixel_m
-        result.append(
-            (
-                x * pixel_m - grow_m,
-                (x + width) * pixel_m + grow_m,
-                max(high_m - height * pixel_m - grow_m, 0.0),
-                high_m + grow_m,
-                strength,
-            )
-        )
+        if area < _LEAST_FILLED * width * height:
+            continue
+        own = (labels == index).astype(np.uint8)
+        near, far = (cv2.dilate(own, np.ones((size, size), np.uint8)) for size in (5, 9))
+        around = (far > near) & (told > _LEAST_TOLD)
+        if around.sum() < _LEAST_AROUND_CELLS or np.median(left[around]) < _LEAST_AROUND:
+            continue
+        strength = float(np.clip(1.0 - np.median(left[labels == index]) / _OPEN, 0.0, 1.0))
+        high_m = height_m - y * CELL_M
+        low_m = max(high_m - height * CELL_M, 0.0)
+        result.append((x * CELL_M, (x + width) * CELL_M, low_m, high_m, strength))
     return result
 
 
-def _window(
-    frames: Sequence[Frame], line: FenceLine, dsm: SurfaceModel, start_m: float, end_m: float
-) -> list[Opening] | None:
-    """Openings in one window by the best frames; None if none tells the mesh there."""
-    candidates = sorted(_views(frames, line, dsm, start_m, end_m), key=lambda view: view[0])[:3]
-    if not candidates:
-        return None
-    columns = max(8, round((end_m - start_m) / max(candidates[-1][0], _FINEST_M)))
-    step_m = (end_m - start_m) / columns
-    ground_m = _ground(line, dsm, start_m, end_m, columns)
-    shares = []
-    for _, frame in candidates:
+def _learn(
+    frames: Sequence[Frame],
+    line: FenceLine,
+    dsm: SurfaceModel,
+    windows: Sequence[tuple[float, float]],
+) -> Lattice | None:
+    """The fence's mesh, from some windows all along it."""
+    walls: list[npt.NDArray[np.float32]] = []
+    sizes: list[float] = []
+    for window in windows[:: max(1, len(windows) // _LEARN_WINDOWS)]:
+        for _, wall in _walls(frames, line, dsm, window):
+            walls.append(_mesh_only(wall))
+            sizes.append(wall.pixel_m)
+    return find_lattice(walls, sizes)
+
+
+def _walls(
+    frames: Sequence[Frame], line: FenceLine, dsm: SurfaceModel, window: tuple[float, float]
+) -> list[tuple[Frame, Wall]]:
+    """A window in the frames that see it best."""
+    start_m, end_m = window
+    views = sorted(_views(frames, line, dsm, start_m, end_m), key=lambda view: view[0])
+    walls = []
+    for size_m, frame in views[:_MOST_FRAMES]:
+        columns = max(8, round((end_m - start_m) / max(size_m, _FINEST_M)))
+        ground_m = _ground(line, dsm, start_m, end_m, columns)
+        step_m = (end_m - start_m) / columns
         wall = rectify(frame, _grey(frame.path), line, ground_m, start_m, end_m, step_m)
-        told = pattern(wall)
-        if told is not None:
-            shares.append(share_left(told[0], step_m))
-    if not shares:
-        return None
-    # What lies behind an opening differs from view to view, and what is left of the mesh does not.
-    share = np.mean(shares, axis=0)
-    return [
-        Opening(start_m + left, start_m + right, low, high, strength, len(shares))
-        for left, right, low, high, strength in openings_in(
-            share, step_m, line.boundary.fence_height_m
+        if np.isfinite(wall.grey).mean() > _LEAST_FRAMED:
+            walls.append((frame, wall))
+    return walls
+
+
+def _mesh_only(wall: Wall) -> npt.NDArray[np.float32]:
+    """The rows between the ground and the fence's top, what is outside the frame filled in."""
+    rows = wall.grey.shape[0]
+    grey = wall.grey[round(_ABOVE_M / wall.pixel_m) : rows - round(_BELOW_M / wall.pixel_m)]
+    return np.where(np.isfinite(grey), grey, np.nanmean(grey)).astype(np.float32)
+
+
+def _window(
+    frames: Sequence[Frame],
+    line: FenceLine,
+    dsm: SurfaceModel,
+    window: tuple[float, float],
+    lattice: Lattice,
+) -> tuple[list[tuple[float, float]], list[Opening]]:
+    """Where one window's mesh can be told, and its openings."""
+    start_m, end_m = window
+    total, weight, used = np.zeros(0), np.zeros(0), 0
+    for frame, wall in _walls(frames, line, dsm, window):
+        left, told = mesh_left(_mesh_only(wall), wall.pixel_m, lattice)
+        if total.size:  # frames of other pixel sizes differ by a row
+            left, told = (cv2.resize(each, total.shape[::-1]) for each in (left, told))
+        told = told * ~_hidden(frame, line, dsm, window, (left.shape[0], left.shape[1]))
+        if not total.size:
+            total, weight = np.zeros(left.shape), np.zeros(left.shape)
+        # What lies behind an opening differs from view to view, and what is left of the mesh does
+        # not.
+        total += told * left
+        weight += told
+        used += bool((told > _LEAST_TOLD).any())
+    if not used:
+        return [], []
+    share = (total / np.maximum(weight, 1e-6)).astype(np.float32)
+    height_m = line.boundary.fence_height_m
+    found = [
+        Opening(start_m + left_m, min(start_m + right_m, end_m), low_m, high_m, strength, used)
+        for left_m, right_m, low_m, high_m, strength in openings_in(
+            share, weight.astype(np.float32), height_m
         )
     ]
+    columns = (weight > _LEAST_TOLD).mean(axis=0) >= _LEAST_SEEN
+    bridged = ndimage.binary_closing(np.pad(columns, 8), np.ones(7))[8:-8]
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], bridged.astype(int), [0]])))
+    seen = [
+        (start_m + float(a) * CELL_M, min(start_m + float(b) * CELL_M, end_m))
+        for a, b in edges.reshape(-1, 2)
+    ]
+    return seen, found
+
+
+def _hidden(
+    frame: Frame,
+    line: FenceLine,
+    dsm: SurfaceModel,
+    window: tuple[float, float],
+    shape: tuple[int, int],
+) -> npt.NDArray[np.bool_]:
+    """(R, C) cells that something before the fence hides from a frame, by the surface model."""
+    columns, rows = max(2, round((window[1] - window[0]) / 0.5)), 8
+    at = window[0] + (np.arange(columns) + 0.5) * (window[1] - window[0]) / columns
+    xy = line.found.at(at)
+    above = line.boundary.fence_height_m * (1 - (np.arange(rows) + 0.5) / rows)
+    z = _ground(line, dsm, *window, columns)[None, :] + above[:, None]
+    away = np.array([frame.pose.x_m, frame.pose.y_m]) - xy
+    far_m = np.hypot(*away.T)
+    hidden = np.zeros((rows, columns), np.bool_)
+    for step_m in _BESIDE_M:
+        surface = dsm.at(xy + away * (step_m / far_m)[:, None])
+        ray = z + (frame.pose.z_m - z) * (step_m / far_m)[None, :]
+        hidden |= surface[None, :] > ray + _HIDDEN_M
+    grown = cv2.resize(hidden.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return np.asarray(grown > 0)
 
 
 @lru_cache(maxsize=6)

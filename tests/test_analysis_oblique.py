@@ -14,16 +14,15 @@ from analysis.fence_work import Breach, FenceResult, Stretch
 from analysis.fusion import fuse
 from analysis.heights import SurfaceModel
 from analysis.mapping import Frame
+from analysis.mesh import find_lattice, mesh_left
 from analysis.oblique import (
     Opening,
     SideView,
     Wall,
     look_from_the_side,
     openings_in,
-    pattern,
     read_oblique,
     rectify,
-    share_left,
 )
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine
@@ -106,36 +105,56 @@ def test_a_place_on_the_fence_lands_where_it_should(line: FenceLine) -> None:
     assert FENCE_M + 0.4 - rows.mean() * 0.01 == pytest.approx(1.2, abs=0.02)
 
 
+def plane(wall: Wall) -> Any:
+    return np.nan_to_num(wall.grey[40:220], nan=120.0)
+
+
 def test_the_pitch_of_the_mesh_is_found(line: FenceLine) -> None:
     ground = np.full(600, GROUND_M)
     wall = rectify(Frame(Path(), CAMERA, POSE), picture(None), line, ground, 7.0, 13.0, 0.01)
-    told = pattern(wall)
-    assert told is not None
-    assert told[1] == pytest.approx(0.075, abs=0.01)
+    found = find_lattice([plane(wall)], [0.01])
+    assert found is not None
+    along, down = found.waves[0]
+    assert abs(along) == pytest.approx(1 / 0.075, abs=0.5)
+    assert down == pytest.approx(0.0, abs=1.0)
 
 
 def test_no_mesh_no_pattern() -> None:
     chance = np.random.default_rng(2)
-    wall = Wall(0.0, 0.01, (120 + 20 * chance.normal(size=(260, 600))).astype(np.float32))
-    assert pattern(wall) is None
-    half = wall.grey.copy()
-    half[:, :300] = np.nan
-    assert pattern(Wall(0.0, 0.01, half)) is None
+    noise = (120 + 20 * chance.normal(size=(180, 600))).astype(np.float32)
+    assert find_lattice([noise], [0.01]) is None
 
 
-def test_an_opening_is_a_place_without_pattern() -> None:
-    share = np.ones((180, 600), np.float32)
-    share[60:140, 200:270] = 0.1
-    share[:, 400:408] = 0.0  # a post: narrower than anything one gets through
-    ((left, right, low, high, strength),) = openings_in(share, 0.01, 1.8)
-    assert (left, right) == (pytest.approx(1.95, abs=0.03), pytest.approx(2.75, abs=0.03))
-    assert (low, high) == (pytest.approx(0.35, abs=0.03), pytest.approx(1.25, abs=0.03))
+def test_mesh_as_light_as_what_lies_behind_it_is_not_told() -> None:
+    chance = np.random.default_rng(3)
+    x = (np.arange(600) + 0.5) * 0.01
+    behind = 120 + 60 * np.sin(2 * np.pi * x / 3.0)[None] + chance.normal(0, 4.0, (180, 600))
+    wires = 0.5 * np.exp(-(((x + 0.0375) % 0.075 - 0.0375) ** 2) / (2 * 0.006**2))[None, :]
+    wall = (behind + wires * (120 - behind)).astype(np.float32)
+    wall[:, 350:400] = behind[:, 350:400]  # cut out
+    lattice = find_lattice([wall], [0.01])
+    assert lattice is not None
+    assert lattice.wire == pytest.approx(120, abs=6)
+    left, told = mesh_left(wall, 0.01, lattice)
+    assert told[10:-10, 37].max() < 0.3  # 1.5 m along, the ground is as light as the wires
+    assert np.median(left[10:-10, 15:23]) == pytest.approx(1.0, abs=0.35)
+    assert left[10:-10, 91:96].max() < 0.3
+    assert told[10:-10, 91:96].min() > 0.9
+
+
+def test_an_opening_is_a_place_without_mesh_amid_mesh_that_is_told() -> None:
+    left, told = np.ones((45, 150), np.float32), np.ones((45, 150), np.float32)
+    left[15:35, 50:68] = 0.1
+    left[:, 100:102] = 0.0  # a post: narrower than anything one gets through
+    left[30:45, 120:150] = 0.1
+    told[30:45, 120:150] = 0.2  # nothing can be told there
+    ((start, end, low, high, strength),) = openings_in(left, told, 1.8)
+    assert (start, end) == (pytest.approx(2.0), pytest.approx(2.72))
+    assert (low, high) == (pytest.approx(0.4), pytest.approx(1.2))
     assert strength == pytest.approx(1 - 0.1 / 0.35, abs=0.01)
-
-
-def test_the_usual_is_a_rows_own() -> None:
-    shared = np.linspace(1.0, 3.0, 260, dtype=np.float32)[:, None] * np.ones((1, 500), np.float32)
-    assert share_left(shared, 0.01) == pytest.approx(1.0, abs=0.15)
+    told[:, :50] = told[:, 68:] = 0.0
+    told[:15] = told[35:] = 0.0
+    assert openings_in(left, told, 1.8) == []
 
 
 def test_a_hole_is_found_and_whole_mesh_is_told(

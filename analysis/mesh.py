@@ -1,0 +1,212 @@
+"""Whether mesh is there, place by place, in a rectified picture of a fence taken from the side.
+
+A mesh is a lattice: its energy lies at two or three frequencies, the same along the whole fence.
+Those are found in the spectra of a few windows. How much of it there is at a place is told by
+demodulation (the picture times a wave of that frequency, averaged over a few meshes), against the
+same with the wave turned a little, where there is only ground. Wires show as much as they differ
+from what lies behind them, so what is expected is learned from places of the same lightness, and
+where nothing could be expected nothing is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+CELL_M = 0.04
+_MESHES_CELLS = 2.0
+"""Deviation of the window a mesh is looked for in: 8 cm, one to two meshes."""
+_GROUND_CELLS = 4.0
+_TURNED = 5.0
+"""Cycles per metre between a lattice's frequency and where ground alone is measured: more than the
+window of 8 cm blurs frequencies (2)."""
+_COARSEST_WAVE, _FINEST_WAVE = 5.5, 45.0
+"""Cycles per metre: meshes of 18 cm to 2 cm."""
+_NYQUIST = 0.45
+_APART = (2.0, 3.0)
+_LEAST_PEAK = 40.0
+"""Of a lattice's frequency in a window's spectrum, against the median of equally fine ones. The
+largest of a window's some 10,000 without a lattice is about 14 (exponentially distributed)."""
+_MOST_WAVES = 4
+_LEAST_SHARE = 0.1
+_RING = 1.5
+_HIGH_PASS_M = 0.06
+_LIGHT_STEPS = 12
+_TOLD = (6.0, 14.0)
+"""Expected energy of the mesh against the ground's at which a place begins to count, and counts in
+full."""
+_ROWS = 7
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """A fence's mesh.
+
+    Attributes:
+        waves: (K, 2) frequencies in cycles per metre, along and down the fence.
+        wire: lightness of the wires: before what is as light, they cannot be seen.
+        gain: the mesh's energy over the squared difference of lightness from what lies behind.
+    """
+
+    waves: npt.NDArray[np.float64]
+    wire: float
+    gain: float
+
+    def expected(self, light: Floats) -> Floats:
+        """Energy of the mesh where the surroundings are so light."""
+        return np.asarray(self.gain * (light - self.wire) ** 2, dtype=np.float32)
+
+
+def find_lattice(walls: Sequence[Floats], pixel_m: Sequence[float]) -> Lattice | None:
+    """The mesh in some windows of a fence; None if there is none that can be resolved.
+
+    Args:
+        walls: (H, W) grey of each, finite.
+        pixel_m: of each, both axes.
+    """
+    peaks = [peak for wall, size_m in zip(walls, pixel_m, strict=True)
+             for peak in _peaks(_fine(wall, size_m), size_m)]  # fmt: skip
+    waves: list[tuple[float, float]] = []
+    strongest = 0.0
+    while peaks and len(waves) < _MOST_WAVES:
+        weight = [sum(p[2] for p in peaks if _same(p, peak)) for peak in peaks]
+        best = peaks[int(np.argmax(weight))]
+        near = [p for p in peaks if _same(p, best)]
+        strongest = max(strongest, max(weight))
+        if max(weight) < _LEAST_SHARE * strongest:
+            break
+        share = np.array([p[2] for p in near]) / sum(p[2] for p in near)
+        waves.append((float(share @ [p[0] for p in near]), float(share @ [p[1] for p in near])))
+        peaks = [p for p in peaks if not _same(p, best)]
+    if not waves:
+        return None
+    light, energy = [], []
+    for wall, size_m in zip(walls, pixel_m, strict=True):
+        mesh, ground, behind = _energies(wall, size_m, np.array(waves))
+        light.append(behind.ravel())
+        energy.append((mesh - ground).ravel())
+    return Lattice(np.array(waves), *_fit_wire(np.concatenate(light), np.concatenate(energy)))
+
+
+def mesh_left(wall: Floats, pixel_m: float, lattice: Lattice) -> tuple[Floats, Floats]:
+    """Of the mesh that should be there, what is, and how well that can be told.
+
+    Args:
+        wall: (H, W) grey, finite.
+        pixel_m: both axes.
+        lattice: of this fence.
+
+    Returns:
+        (R, C) cells of `CELL_M`: 0 without mesh to about 1 with it, at most 2; and 0 where nothing
+        can be told to 1.
+    """
+    mesh, ground, behind = _energies(wall, pixel_m, lattice.waves)
+    usual = lattice.expected(behind)
+    # Focus, haze and growth before it differ from window to window, and down the fence.
+    row = np.median((mesh - ground) / np.maximum(usual, 1e-9), axis=1, keepdims=True)
+    usual = usual * np.clip(cv2.blur(row.astype(np.float32), (1, _ROWS)).reshape(-1, 1), 0.0, 1.0)
+    low, high = _TOLD
+    told = np.clip((usual / ground - low) / (high - low), 0.0, 1.0)
+    return np.clip((mesh - ground) / np.maximum(usual, 1e-9), 0.0, 2.0), told
+
+
+def _fine(wall: Floats, pixel_m: float) -> Floats:
+    """What is finer than a mesh; strong edges (posts, rails) count no more than wires."""
+    fine = wall - cv2.GaussianBlur(wall, (0, 0), _HIGH_PASS_M / pixel_m)
+    most = 2.5 * float(np.median(np.abs(fine))) + 1e-6
+    return np.asarray(np.clip(fine, -most, most), dtype=np.float32)
+
+
+def _peaks(fine: Floats, pixel_m: float) -> list[tuple[float, float, float]]:
+    """Frequencies along and down that stand out in a window's spectrum, and by how much."""
+    height, width = fine.shape
+    window = np.hanning(height)[:, None] * np.hanning(width)[None, :]
+    power = (np.abs(np.fft.rfft2(fine * window)) ** 2).astype(np.float32)
+    power = cv2.GaussianBlur(power, (0, 0), sigmaX=1.0, sigmaY=0.6)
+    down = np.fft.fftfreq(height, pixel_m)[:, None]
+    along = np.fft.rfftfreq(width, pixel_m)[None, :]
+    radius = np.hypot(down, along)
+    ring = np.rint(radius / _RING).astype(int)
+    order = np.argsort(ring, axis=None)
+    firsts = np.searchsorted(ring.ravel()[order], np.arange(ring.max() + 2))
+    usual = np.array([
+        np.median(power.ravel()[order[a:b]]) if b > a else np.inf
+        for a, b in pairwise(firsts)
+    ])  # fmt: skip
+    inside = (radius > _COARSEST_WAVE) & (radius < min(_FINEST_WAVE, _NYQUIST / pixel_m))
+    stands_out = np.where(inside, power / np.maximum(usual[ring], 1e-9), 0.0)
+    found = []
+    for _ in range(_MOST_WAVES):
+        row, column = np.unravel_index(int(stands_out.argmax()), stands_out.shape)
+        peak = (float(along[0, column]), float(down[row, 0]), float(stands_out[row, column]))
+        if peak[2] < _LEAST_PEAK:
+            break
+        found.append(peak)
+        for sign in (1, -1):  # the spectrum of what is real is its own mirror image
+            near = np.abs(along - sign * peak[0]) < _APART[0]
+            stands_out[near & (np.abs(down - sign * peak[1]) < _APART[1])] = 0.0
+    return found
+
+
+def _same(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
+    return any(
+        abs(one[0] - sign * other[0]) < _APART[0] and abs(one[1] - sign * other[1]) < _APART[1]
+        for sign in (1, -1)
+    )
+
+
+def _fit_wire(light: Floats, energy: Floats) -> tuple[float, float]:
+    """The wires' lightness and the gain that explain most of what is seen.
+
+    Medians over places of like lightness: openings are few. The least sum of absolute errors: those
+    few may still be most of what is so light.
+    """
+    edges = np.quantile(light, np.linspace(0, 1, _LIGHT_STEPS + 1))
+    group = np.clip(np.searchsorted(edges, light, side="right") - 1, 0, _LIGHT_STEPS - 1)
+    steps = [step for step in range(_LIGHT_STEPS) if (group == step).any()]
+    at = np.array([light[group == step].mean() for step in steps])
+    usual = np.array([max(float(np.median(energy[group == step])), 0.0) for step in steps])
+    best = (np.inf, 0.0, 0.0)
+    for wire in np.arange(0.0, 256.0):
+        square = np.maximum((at - wire) ** 2, 1.0)
+        for gain in usual / square:
+            error = float(np.abs(usual - gain * square).sum())
+            if error < best[0]:
+                best = (error, float(wire), float(gain))
+    return best[1], best[2]
+
+
+def _energies(
+    wall: Floats, pixel_m: float, waves: npt.NDArray[np.float64]
+) -> tuple[Floats, Floats, Floats]:
+    """(R, C) energy at a lattice's frequencies, at turned ones, and lightness."""
+    fine = _fine(wall, pixel_m)
+    height, width = fine.shape
+    size = (max(1, round(width * pixel_m / CELL_M)), max(1, round(height * pixel_m / CELL_M)))
+    x, z = np.arange(width) * pixel_m, np.arange(height) * pixel_m
+
+    def energy(along: float, down: float) -> Floats:
+        wave = np.exp(-2j * np.pi * along * x)[None, :] * np.exp(-2j * np.pi * down * z)[:, None]
+        total = np.zeros(size[::-1], np.float32)
+        for part in (wave.real, wave.imag):
+            mixed = cv2.resize(fine * part.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+            total += cv2.GaussianBlur(mixed, (0, 0), _MESHES_CELLS) ** 2
+        return total
+
+    mesh = np.zeros(size[::-1], np.float32)
+    ground = np.zeros(size[::-1], np.float32)
+    for along, down in waves:
+        mesh += energy(along, down)
+        turn = _TURNED / np.hypot(along, down)
+        for sign in (1, -1):
+            ground += 0.5 * energy(along - sign * turn * down, down + sign * turn * along)
+    ground = np.maximum(cv2.GaussianBlur(ground, (0, 0), _GROUND_CELLS), 1e-9)
+    behind = cv2.resize(wall, size, interpolation=cv2.INTER_AREA)
+    return mesh, ground, cv2.GaussianBlur(behind, (0, 0), _MESHES_CELLS)
