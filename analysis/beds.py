@@ -40,8 +40,8 @@ def beds(
     along_rad: float,
     period_m: float,
     middles: FloatArray,
-) -> Iterator[shapely.Polygon]:
-    """Rectangles along the rows, the one with most evidence first.
+) -> Iterator[tuple[shapely.Polygon, float]]:
+    """Rectangles along the rows, the one with most evidence first, and the share that shows them.
 
     Args:
         level: (H, W) strength of the rows' wave.
@@ -97,7 +97,8 @@ def beds(
             value = np.where(free, shows - edge, -1.0).astype(np.float32)
             top, bottom, first, last, _ = _largest(value)
             box = (slice(top, bottom + 1), slice(first, last + 1))
-            if (shows[box] >= _EDGE_FRACS[0]).mean() >= _LEAST_FILLED_FRAC:
+            filled = float((shows[box] >= _EDGE_FRACS[0]).mean())
+            if filled >= _LEAST_FILLED_FRAC:
                 break
         else:
             return
@@ -116,7 +117,7 @@ def beds(
             * cell_m
             + low
         )
-        yield shapely.Polygon(uv @ turn)
+        yield shapely.Polygon(uv @ turn), filled
 
 
 @njit(cache=True)

@@ -237,7 +237,7 @@ def _outlined(
     level = cv2.GaussianBlur(strength, (0, 0), 0.5 * wave_px)
     fits = (contrast > _LEAST_CONTRAST) & patch.valid
     plots = []
-    for outline in beds(level, fits, patch.affine, along_rad, period_m, middles):
+    for outline, filled in beds(level, fits, patch.affine, along_rad, period_m, middles):
         cut = shapely.intersection(outline, area)
         for polygon in shapely.get_parts(cut):
             if polygon.geom_type != "Polygon" or polygon.area < _LEAST_AREA_M2:
@@ -248,7 +248,7 @@ def _outlined(
             mix = _mix_frac(colour, polygon, patch.affine)
             if mix < _LEAST_MIX_FRAC:
                 continue
-            evidence = _evidence(group, polygon, mix)
+            evidence = _evidence(group, filled, mix)
             if beside:
                 evidence["beside_plots"] = 1.0
             if _confidence(evidence) < _LEAST_CONFIDENCE:
@@ -304,12 +304,11 @@ def _extents(polygon: shapely.Polygon, along_rad: float) -> tuple[float, float]:
     return out[0], out[1]
 
 
-def _evidence(group: Sequence[RowWindow], polygon: shapely.Polygon, mix: float) -> dict[str, float]:
-    rectangle = shapely.minimum_rotated_rectangle(polygon)
+def _evidence(group: Sequence[RowWindow], filled: float, mix: float) -> dict[str, float]:
     return {
         "rows": float(np.median([window.spoke for window in group])),
         "plants_and_soil": float(np.median([window.colour for window in group])),
-        "regular_outline": float(polygon.area / max(shapely.area(rectangle), 1e-9)),
+        "regular_outline": filled,
         "mix": mix,
         "grain": float(np.median([window.grain for window in group])),
         "windows": float(len(group)),

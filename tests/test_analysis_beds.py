@@ -36,7 +36,8 @@ def found(
     middles = np.vstack([0.5 * middles + 0.5 * np.repeat(centres, len(middles) // len(centres), 0)
                          if len(shapes) == 1 else middles, centres, centres])  # fmt: skip
     fits = np.ones(SHAPE, bool)
-    return list(beds(level, fits, AFFINE, np.radians(along_deg) % np.pi, 0.8, middles))
+    along_rad = np.radians(along_deg) % np.pi
+    return [outline for outline, _ in beds(level, fits, AFFINE, along_rad, 0.8, middles)]
 
 
 def iou(one: shapely.Geometry, other: shapely.Geometry) -> float:
