@@ -16,12 +16,15 @@ from typing import Any
 
 import geopandas
 import numpy as np
+import rasterio.features
 import shapely
+import shapely.geometry
 from scipy.ndimage import map_coordinates, uniform_filter1d
 from skimage.color import rgb2lab
 
 from analysis.pipeline import AnalyzeSpec, Sources, analyze
 from analysis.raster import Orthophoto
+from analysis.results import to_wgs84
 from analysis.score import Score, ScoreSpec, as_json, pooled, read_stated, score_pair
 from corridor import read_boundaries
 from corridor.findings import Finding, FindingKind, read_findings
@@ -87,18 +90,20 @@ def one_scene(folder: Path, out: Path, *, reuse: bool) -> Scene:
     cpu_s = time.process_time() - start_s
     found, truth = read_stated(out), read_stated(folder, "truth.gpkg")
     ortho = Orthophoto.open(folder / "ortho.tif")
+    imaged = imaged_area(ortho)
     crowns = geopandas.read_file(folder / "truth.gpkg", layer="crowns").to_crs(ortho.crs.to_wkt())
     metres, near = seen_metres(
         ortho,
         truth.of_kind(FindingKind.FOOTPATH),
         found.of_kind(FindingKind.FOOTPATH),
         shapely.union_all(list(crowns.geometry)),
+        imaged,
     )
     return Scene(
         name=folder.name,
         preset=made["parameters"]["preset"],
         season=made["season"],
-        score=score_pair(found, truth, None, ScoreSpec(buffer_m=BUFFER_M)),
+        score=score_pair(found, truth, to_wgs84(ortho, imaged), ScoreSpec(buffer_m=BUFFER_M)),
         metres=metres,
         access=tuple(_access(ortho, truth.findings, found.findings, near)),
         crossings=_crossings(ortho, out, truth.of_kind(FindingKind.ACCESS_POINT)),
@@ -107,10 +112,25 @@ def one_scene(folder: Path, out: Path, *, reuse: bool) -> Scene:
     )
 
 
+def imaged_area(ortho: Orthophoto) -> shapely.Geometry:
+    """What the picture shows: true paths may lead out of it."""
+    patch = ortho.read(None, 0.5)
+    shapes = rasterio.features.shapes(
+        patch.valid.astype(np.uint8), patch.valid, transform=patch.affine
+    )
+    return shapely.union_all([shapely.geometry.shape(one) for one, _ in shapes])
+
+
 def seen_metres(
-    ortho: Orthophoto, truth: Sequence[Finding], found: Sequence[Finding], crowns: shapely.Geometry
+    ortho: Orthophoto,
+    truth: Sequence[Finding],
+    found: Sequence[Finding],
+    crowns: shapely.Geometry,
+    imaged: shapely.Geometry,
 ) -> tuple[Metres, dict[tuple[str, float], bool]]:
     """Every half metre of the true paths, and whether those to a fence are visible beside it.
+
+    Metres that lead out of the picture are left out.
 
     Returns:
         The samples, and route-independent keys (side, chainage) of access points to whether half
@@ -123,6 +143,10 @@ def seen_metres(
     for path in truth:
         line = _line(ortho, path)
         at_m = np.arange(_SAMPLE_M / 2, line.length, _SAMPLE_M)
+        inside = shapely.contains(imaged, shapely.line_interpolate_point(line, at_m))
+        at_m = at_m[inside]
+        if not len(at_m):
+            continue
         points = shapely.line_interpolate_point(line, at_m)
         visible = contrast(ortho, line, at_m, path.width_m or 0.5) >= _LEAST_Z
         kinds = np.where(shapely.contains(crowns, points), "crown",
@@ -237,7 +261,8 @@ def _line(ortho: Orthophoto, finding: Finding) -> shapely.LineString:
 def tables(scenes: Sequence[Scene]) -> Iterator[str]:
     """All that was measured, as lines of Markdown."""
     road_m = sum(scene.road_m for scene in scenes)
-    yield f"{len(scenes)} scenes, {road_m / 1000:.2f} km of road, buffer {BUFFER_M} m"
+    km = road_m / 1000
+    yield f"{len(scenes)} scenes, {km:.2f} km of road, buffer {BUFFER_M} m, what the pictures show"
     yield ""
     yield (
         "| | road, m | true, m | found, m | completeness | correctness | F1 | of visible metres"
