@@ -54,6 +54,16 @@ def test_a_ring_is_one_closed_branch() -> None:
     assert len({tuple(p) for p in ring.pixels.tolist()}) == 8
 
 
+def test_a_long_line_is_thinned_in_blocks_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.arange(900)
+    middle = np.round(200 + 150 * np.sin(x / 90)).astype(int)
+    thick = np.array([(r + d, c) for r, c in zip(middle, x, strict=True) for d in range(-2, 3)])
+    whole = thin(thick)
+    monkeypatch.setattr("analysis.footpaths.graph._FRAME_PX", 1000)
+    monkeypatch.setattr("analysis.footpaths.graph._BLOCK_PX", 128)
+    np.testing.assert_array_equal(thin(thick), whole)
+
+
 def test_components_are_told_apart_and_touch_by_corners() -> None:
     groups = list(components(pixels("#.....", ".#..##", "......", "##....")))
     assert [len(group) for group in groups] == [2, 2, 2]

@@ -77,8 +77,32 @@ def components(pixels: Array) -> Iterator[Array]:
     yield from sorted(groups, key=lambda group: (group[0, 0], group[0, 1]))
 
 
+_FRAME_PX = 16_000_000
+_BLOCK_PX = 2048
+_BESIDE_PX = 64
+"""Ridges are a few pixels thick: thinning never looks nearly so far."""
+
+
 def thin(pixels: Array) -> Array:
-    """One-pixel lines through a group of pixels (Zhang and Suen), as (n, 2) row, column."""
+    """One-pixel lines through a group of pixels (Zhang and Suen), as (n, 2) row, column.
+
+    A line of kilometres is thinned in blocks: the frame around all of it would be gigabytes.
+    """
+    low, high = pixels.min(axis=0), pixels.max(axis=0) + 1
+    if np.prod(high - low) <= _FRAME_PX:
+        return _thinned(pixels)
+    numbers = np.unique((pixels - low) // _BLOCK_PX, axis=0)
+    lines = []
+    for number in numbers:
+        start = low + number * _BLOCK_PX
+        around = (pixels >= start - _BESIDE_PX) & (pixels < start + _BLOCK_PX + _BESIDE_PX)
+        line = _thinned(pixels[around.all(axis=1)])
+        lines.append(line[((line >= start) & (line < start + _BLOCK_PX)).all(axis=1)])
+    found = np.concatenate(lines)
+    return found[np.lexsort((found[:, 1], found[:, 0]))]
+
+
+def _thinned(pixels: Array) -> Array:
     origin = pixels.min(axis=0) - 1
     mask = np.zeros(pixels.max(axis=0) - origin + 2, bool)
     mask[tuple((pixels - origin).T)] = True
