@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -9,13 +10,18 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
+from analysis.codec import decode, encode
 from analysis.footpaths import Footpath, FootpathConfig, PathClass, find_footpaths
 from analysis.footpaths.channels import network_input, to_lab
+from analysis.footpaths.evidence import PackedScores, RidgePixels, WindowRidges
+from analysis.footpaths.find import joined, look, windows_of
 from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.network import HALO_PX, Network
 from analysis.footpaths.results import footpath_findings
+from analysis.pieces_of_work import Crew
 from analysis.raster import Orthophoto
 from corridor import InputError
 
@@ -109,6 +115,54 @@ def test_the_size_of_tiles_changes_nothing_in_a_band(meadow: Orthophoto) -> None
     assert len(runs[0]) == len(runs[1]) > 0
     for one, other in zip(*runs, strict=True):
         assert one.centreline.equals(other.centreline)
+
+
+def test_windows_shared_out_are_joined_as_one(
+    meadow: Orthophoto, by_filter: list[Footpath], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many small windows, each kept as text, in any order, and two processes: the same paths."""
+    config = FootpathConfig(network_weight=0.0, tile_px=48)
+    area = shapely.box(*meadow.bounds)
+    windows = windows_of(meadow, area, config, None)
+    assert len(windows) > 8
+    assert sum(w.rows * w.columns for w in windows) == 450 * 700
+    kept = [
+        json.dumps(encode(look(meadow, area, window, config=config, network=None)))
+        for window in reversed(windows)
+    ]
+    types = (WindowRidges, RidgePixels, PackedScores)
+    found = [decode(json.loads(text), types) for text in kept]
+    monkeypatch.setattr("analysis.footpaths.find._GROUP_PX", 200)
+    monkeypatch.setattr("analysis.footpaths.find._LINE_PX", 20)
+    with Crew(2) as crew:
+        paths = joined(meadow, area, found, config=config, network=False, crew=crew)
+    assert [(p.centreline.wkb, p.path_class, p.evidence, p.confidence) for p in paths] == [
+        (p.centreline.wkb, p.path_class, p.evidence, p.confidence) for p in by_filter
+    ]
+
+
+def test_what_lies_beyond_the_picture_counts_for_nothing(
+    meadow: Orthophoto, tmp_path: Path
+) -> None:
+    """The picture within a frame without data: the same paths as without the frame."""
+    patch = meadow.read()
+    alpha = np.zeros((450 + 192, 700 + 192), np.uint8)
+    alpha[96:-96, 96:-96] = 255
+    rgb = np.zeros((*alpha.shape, 3), np.uint8)
+    rgb[96:-96, 96:-96] = patch.rgb
+    profile = {
+        "driver": "GTiff", "width": alpha.shape[1], "height": alpha.shape[0], "count": 4,
+        "dtype": "uint8", "crs": "EPSG:32648",
+        "transform": from_origin(WEST - 9.6, NORTH + 9.6, 0.1, 0.1),
+    }  # fmt: skip
+    with rasterio.open(tmp_path / "framed.tif", "w", **profile) as dataset:
+        dataset.write(np.concatenate([rgb.transpose(2, 0, 1), alpha[None]]))
+        dataset.colorinterp = [*dataset.colorinterp[:3], ColorInterp.alpha]
+    framed = Orthophoto.open(tmp_path / "framed.tif")
+    runs = [find_footpaths(ortho, config=FILTER) for ortho in (meadow, framed)]
+    assert len(runs[0]) == len(runs[1]) > 0
+    for one, other in zip(*runs, strict=True):
+        assert one.centreline.equals_exact(other.centreline, 1e-6)
 
 
 def test_white_holes_hold_no_path(tmp_path: Path) -> None:

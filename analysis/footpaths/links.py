@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 from skimage.graph import route_through_array
 
 from analysis.footpaths.graph import Branch, Graph
@@ -44,17 +45,17 @@ def link(graph: Graph, scores: ScoreWindow, longest_m: float, gsd_m: float) -> G
     """The graph with bridges between loose ends, the cheapest first; each end is used once."""
     ends = _loose_ends(graph, gsd_m)
     offers = []
-    for i, a in enumerate(ends):
-        for b in ends[i + 1 :]:
-            gap = b.place - a.place
-            length = float(np.hypot(*gap))
-            if not 1.5 <= length <= longest_m / gsd_m or a.node == b.node:
-                continue
-            way = gap / length
-            turn = max(_angle_deg(a.heading, way), _angle_deg(b.heading, -way))
-            if turn > WIDEST_TURN_DEG * (1 - 0.4 * length * gsd_m / longest_m):
-                continue
-            offers.append((length * (1 + turn / 60), a, b))
+    for i, j in _near(ends, longest_m / gsd_m):
+        a, b = ends[i], ends[j]
+        gap = b.place - a.place
+        length = float(np.hypot(*gap))
+        if not 1.5 <= length <= longest_m / gsd_m or a.node == b.node:
+            continue
+        way = gap / length
+        turn = max(_angle_deg(a.heading, way), _angle_deg(b.heading, -way))
+        if turn > WIDEST_TURN_DEG * (1 - 0.4 * length * gsd_m / longest_m):
+            continue
+        offers.append((length * (1 + turn / 60), a, b))
     branches = list(graph.branches)
     used: set[int] = set()
     for _, a, b in sorted(offers, key=lambda offer: (offer[0], offer[1].node, offer[2].node)):
@@ -65,6 +66,14 @@ def link(graph: Graph, scores: ScoreWindow, longest_m: float, gsd_m: float) -> G
             branches.append(Branch(pixels, (a.node, b.node), inferred=True))
             used |= {a.node, b.node}
     return Graph(branches)
+
+
+def _near(ends: list[_End], reach: float) -> list[tuple[int, int]]:
+    """Pairs of ends about as near as `reach`, in their order."""
+    if len(ends) < 2:
+        return []
+    tree = cKDTree(np.array([end.place for end in ends], np.float64))
+    return sorted(tree.query_pairs(reach + 1.0))
 
 
 def _loose_ends(graph: Graph, gsd_m: float) -> list[_End]:
