@@ -6,6 +6,7 @@ import shutil
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 import rasterio
 from click.testing import CliRunner
@@ -230,6 +231,33 @@ def test_one_corrupt_frame_is_named_and_the_rest_done(world, frames, tmp_path):
     assert "DJI_0003.JPG" in result.stderr
     assert "DJI_0005.JPG: is empty" in result.stderr
     assert out.is_file()
+
+
+def test_a_frame_damaged_in_its_middle_is_left_out(world, frames, tmp_path):
+    folder = tmp_path / "frames"
+    shutil.copytree(frames, folder)
+    bad = folder / "DJI_0004.JPG"
+    content = bytearray(bad.read_bytes())
+    # As after a card's bad block: the file is as long as it was, and ends as it should.
+    middle = len(content) // 2
+    content[middle : middle + 2048] = np.random.default_rng(1).bytes(2048)
+    bad.write_bytes(content)
+    PIL.Image.open(bad).convert("RGB")  # Pillow does not mind.
+    result = run([folder, "--dem", world / "dsm.tif", "--gsd", 0.4, "--out", tmp_path / "o.tif"])
+    assert result.return_value == 1
+    assert "1 frame left out" in result.stderr
+    assert "DJI_0004.JPG: cannot be decoded" in result.stderr
+
+
+def test_one_frame_without_position_is_named_and_the_rest_done(world, frames, tmp_path):
+    folder = tmp_path / "frames"
+    shutil.copytree(frames, folder)
+    cv2.imwrite(str(folder / "DJI_0003.JPG"), np.full((240, 320, 3), 90, np.uint8))
+    result = run([folder, "--dem", world / "dsm.tif", "--gsd", 0.4, "--out", tmp_path / "o.tif"])
+    assert result.return_value == 1
+    assert "1 frame left out" in result.stderr
+    assert "DJI_0003.JPG: " in result.stderr
+    assert "no position" in result.stderr
 
 
 def test_frames_without_position(world, tmp_path):

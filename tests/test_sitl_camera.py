@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import json
+import resource
 import shutil
 import subprocess
 import warnings
@@ -269,3 +270,16 @@ def test_bad_input(world, tmp_path):
         render_flight(tmp_path, world, spec, tmp_path / "frames")
     with pytest.raises(ValueError, match="falloff"):
         CameraSpec(CAMERA, falloff_frac=1.5)
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_frame(world, tmp_path):
+    write_shots(tmp_path / "photos.csv", [shot_at(1, 10.0, 15.0, 20.0)])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, before[1]))
+        with pytest.raises(OSError, match="too large"):  # which the command line explains
+            render_flight(tmp_path, world, CameraSpec(CAMERA), tmp_path / "frames")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "frames").glob("*.JPG"))
+    assert not list((tmp_path / "frames").glob(".*"))

@@ -20,6 +20,7 @@ from corridor.camera import Camera, Pose
 Picture = npt.NDArray[np.uint8]
 
 _TIFF = (".tif", ".tiff")
+_JPEG = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def read_picture(path: Path, reduce: int = 1) -> Picture:
 
     Args:
         path: the picture.
-        reduce: 1, 2, 4 or 8: read smaller by about this factor, which is quicker for a JPEG.
+        reduce: 1, 2, 4 or 8: read smaller by about this factor, which is quicker for a JPEG, and
+            also refuses one whose data are damaged so that they still decode to something.
 
     Raises:
         InputError: if it is broken, cut short, or not 8-bit colour or grey.
@@ -85,7 +87,11 @@ def read_picture(path: Path, reduce: int = 1) -> Picture:
             warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             if path.suffix.lower() in _TIFF:
-                return _read_tiff(path, reduce)
+                return _read_by_gdal(path, reduce)
+            if path.suffix.lower() in _JPEG and reduce > 1:
+                # Pillow is silent where the middle of a file is damaged, and shows rubbish.
+                with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True):
+                    return _read_by_gdal(path, reduce)
             with PIL.Image.open(path) as image:
                 if image.mode not in ("RGB", "RGBA", "L", "P"):
                     raise InputError(path, f"has pixels of kind {image.mode}", "8-bit colour")
@@ -97,7 +103,7 @@ def read_picture(path: Path, reduce: int = 1) -> Picture:
         raise InputError(path, f"cannot be decoded ({e})") from e
 
 
-def _read_tiff(path: Path, reduce: int) -> Picture:
+def _read_by_gdal(path: Path, reduce: int) -> Picture:
     with rasterio.open(path) as source:
         if source.dtypes[0] != "uint8" or source.count not in (1, 3, 4):
             raise InputError(

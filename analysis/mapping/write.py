@@ -7,7 +7,7 @@ import errno
 import math
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -101,18 +101,15 @@ def write_mosaic(
                 f"{free / 1e9:.1f} GB are free for {pixels / 1e6:.0f} million pixels",
                 f"some {6 * pixels / 1e9:.1f} GB of room, or a coarser --gsd",
             )
-        with atomic_path(out) as cog, atomic_path(out) as plain:
-            made = _draw_all(mosaic, crs, plain, progress)
+        side = contributions_path(out)
+        with atomic_path(out) as cog, atomic_path(out) as plain, atomic_path(side) as partial:
+            made = _draw_all(mosaic, crs, plain, partial, progress)
             _check_whole(plain)
+            _check_whole(partial)
             progress(0, 0, "making it cloud-optimised")
             _to_cog(plain, cog, compress)
             _check_whole(cog)
-            side = contributions_path(out)
-            with atomic_path(side) as partial:
-                _write_contributions(made, mosaic, crs, partial)
-                _check_whole(partial)
     names = [frame.name for frame in mosaic.frames]
-    used = np.unique(made.label[made.label >= 0])
     write_json(
         side.with_suffix(".json"),
         {
@@ -130,7 +127,7 @@ def write_mosaic(
         width_px=mosaic.width_px,
         height_px=mosaic.height_px,
         frames_given=len(mosaic.frames) + len(mosaic.skipped),
-        frames_used=len(used),
+        frames_used=len(made.used),
         covered_frac=made.covered / pixels,
         skipped=tuple(mosaic.skipped),
     )
@@ -138,32 +135,28 @@ def write_mosaic(
 
 @dataclass
 class _Made:
-    cell_px: int
-    label: npt.NDArray[np.int32]
-    angle_deg: npt.NDArray[np.float32]
-    gsd_m: npt.NDArray[np.float32]
+    used: set[int] = field(default_factory=set)
     covered: int = 0
 
 
-def _draw_all(mosaic: Mosaic, crs: Any, path: Path, progress: Progress) -> _Made:
+def _draw_all(
+    mosaic: Mosaic, crs: Any, path: Path, contributions: Path, progress: Progress
+) -> _Made:
     # A power of two, so that cells fall into windows.
     cell_px = 2 ** round(min(max(math.log2(_CELL_M / mosaic.gsd_m), 0), 6))
-    shape = -(-mosaic.height_px // cell_px), -(-mosaic.width_px // cell_px)
-    made = _Made(
-        cell_px,
-        np.full(shape, -1, dtype=np.int32),
-        np.full(shape, np.nan, dtype=np.float32),
-        np.full(shape, np.nan, dtype=np.float32),
-    )
+    made = _Made()
     profile = {
         "driver": "GTiff", "width": mosaic.width_px, "height": mosaic.height_px, "count": 4,
         "dtype": "uint8", "crs": crs, "transform": _transform(mosaic), "tiled": True,
         "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1,
-        "interleave": "pixel", "BIGTIFF": "IF_SAFER", "ALPHA": "UNSPECIFIED",
+        "interleave": "pixel", "BIGTIFF": "IF_SAFER", "ALPHA": "UNSPECIFIED", "SPARSE_OK": True,
     }  # fmt: skip
     across = -(-mosaic.width_px // WINDOW_PX)
     total = across * -(-mosaic.height_px // WINDOW_PX)
-    with rasterio.open(path, "w", **profile) as target:
+    with (
+        rasterio.open(path, "w", **profile) as target,
+        _open_contributions(contributions, mosaic, crs, cell_px) as side,
+    ):
         target.colorinterp = [
             ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha,
         ]  # fmt: skip
@@ -172,11 +165,15 @@ def _draw_all(mosaic: Mosaic, crs: Any, path: Path, progress: Progress) -> _Made
             width = min(WINDOW_PX, mosaic.width_px - left)
             height = min(WINDOW_PX, mosaic.height_px - top)
             tile = mosaic.draw(left, top, width, height)
-            if not (tile.labels >= 0).any():
+            seen = tile.labels >= 0
+            if not seen.any():
                 continue
             target.write(np.moveaxis(tile.colours, -1, 0), window=Window(left, top, width, height))
-            made.covered += int((tile.labels >= 0).sum())
-            _keep(made, mosaic, tile, left, top)
+            made.covered += int(seen.sum())
+            bands = _cells(mosaic, tile, left, top, cell_px)
+            made.used |= {int(n) - 1 for n in np.unique(bands[0]) if np.isfinite(n)}
+            rows, columns = bands.shape[1:]
+            side.write(bands, window=Window(left // cell_px, top // cell_px, columns, rows))
     progress(total, total, "drawing")
     return made
 
@@ -189,39 +186,38 @@ def _snake(width_px: int, height_px: int) -> Iterator[tuple[int, int]]:
             yield left, top
 
 
-def _keep(made: _Made, mosaic: Mosaic, tile: Tile, left: int, top: int) -> None:
+def _cells(
+    mosaic: Mosaic, tile: Tile, left: int, top: int, cell_px: int
+) -> npt.NDArray[np.float32]:
+    """(3, rows, columns) frame, angle and GSD; the pixel at a cell's middle stands for it."""
     angle, gsd_m = mosaic.angle_and_gsd(tile, left, top)
-    cell = made.cell_px
-    # The pixel at a cell's middle stands for it.
-    rows = np.minimum(
-        np.arange(0, tile.labels.shape[0], cell) + cell // 2, tile.labels.shape[0] - 1
+    height, width = tile.labels.shape
+    where = np.ix_(
+        np.minimum(np.arange(0, height, cell_px) + cell_px // 2, height - 1),
+        np.minimum(np.arange(0, width, cell_px) + cell_px // 2, width - 1),
     )
-    columns = np.arange(0, tile.labels.shape[1], cell) + cell // 2
-    columns = np.minimum(columns, tile.labels.shape[1] - 1)
-    where = np.ix_(rows, columns)
-    i, j = top // cell, left // cell
-    place = slice(i, i + len(rows)), slice(j, j + len(columns))
-    made.label[place] = tile.labels[where]
-    made.angle_deg[place] = angle[where]
-    made.gsd_m[place] = gsd_m[where]
+    frame = (tile.labels[where] + 1).astype(np.float32)
+    frame[frame == 0] = np.nan
+    return np.stack([frame, angle[where], gsd_m[where]])
 
 
 def _transform(mosaic: Mosaic) -> Affine:
     return Affine(mosaic.gsd_m, 0, mosaic.west_m, 0, -mosaic.gsd_m, mosaic.north_m)
 
 
-def _write_contributions(made: _Made, mosaic: Mosaic, crs: Any, path: Path) -> None:
-    bands = np.stack([(made.label + 1).astype(np.float32), made.angle_deg, made.gsd_m])
-    bands[0][made.label < 0] = np.nan
-    rows, columns = made.label.shape
-    with rasterio.open(
+def _open_contributions(path: Path, mosaic: Mosaic, crs: Any, cell_px: int) -> Any:
+    rows, columns = -(-mosaic.height_px // cell_px), -(-mosaic.width_px // cell_px)
+    # Blocks fall into windows, so that each is written once.
+    block = min(256, max(16, WINDOW_PX // cell_px))
+    target = rasterio.open(
         path, "w", driver="GTiff", width=columns, height=rows, count=3, dtype="float32",
-        nodata=np.nan, crs=crs, transform=_transform(mosaic) * Affine.scale(made.cell_px),
-        tiled=True, blockxsize=256, blockysize=256, compress="deflate", predictor=3,
-    ) as target:  # fmt: skip
-        target.write(bands)
-        target.descriptions = ("frame", "view_angle_deg", "gsd_m")
-        target.update_tags(version=str(CONTRIBUTIONS_VERSION))
+        nodata=np.nan, crs=crs, transform=_transform(mosaic) * Affine.scale(cell_px),
+        tiled=True, blockxsize=block, blockysize=block, compress="deflate", predictor=3,
+        SPARSE_OK=True,
+    )  # fmt: skip
+    target.descriptions = ("frame", "view_angle_deg", "gsd_m")
+    target.update_tags(version=str(CONTRIBUTIONS_VERSION))
+    return target
 
 
 def _to_cog(source: Path, target: Path, compress: str) -> None:
@@ -229,7 +225,8 @@ def _to_cog(source: Path, target: Path, compress: str) -> None:
         raise ValueError(f"compress is one of {COMPRESSIONS}, not {compress}")
     rasterio.shutil.copy(
         source, target, driver="COG", BLOCKSIZE="512", OVERVIEWS="IGNORE_EXISTING",
-        RESAMPLING="AVERAGE", BIGTIFF="IF_SAFER", NUM_THREADS="1", **_COMPRESSIONS[compress],
+        RESAMPLING="AVERAGE", BIGTIFF="IF_SAFER", NUM_THREADS="1", SPARSE_OK="TRUE",
+        **_COMPRESSIONS[compress],
     )  # fmt: skip
 
 

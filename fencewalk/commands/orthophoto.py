@@ -185,7 +185,8 @@ def _report(result: OrthoResult, as_json: bool) -> None:
 
 def _say_left_out(skipped: tuple[Skipped, ...]) -> None:
     if skipped:
-        click.echo(f"{len(skipped)} frames left out:", err=True)
+        frames = "frame" if len(skipped) == 1 else "frames"
+        click.echo(f"{len(skipped)} {frames} left out:", err=True)
     for one in skipped:
         click.echo(f"  {one}", err=True)
 
