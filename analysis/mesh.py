@@ -30,16 +30,21 @@ window of 8 cm blurs frequencies (2)."""
 _COARSEST_WAVE, _FINEST_WAVE = 5.5, 45.0
 """Cycles per metre: meshes of 18 cm to 2 cm."""
 _NYQUIST = 0.45
+_LEAST_ALONG = 4.0
+"""Cycles per metre along the fence: rails, kerbs and guard rails behind it run along it, and a mesh
+does not."""
 _APART = (2.0, 3.0)
 _LEAST_PEAK = 40.0
 """Of a lattice's frequency in a window's spectrum, against the median of equally fine ones. The
 largest of a window's some 10,000 without a lattice is about 14 (exponentially distributed)."""
 _MOST_WAVES = 4
-_LEAST_SHARE = 0.1
+_LEAST_SHARE = 0.35
 _RING = 1.5
 _HIGH_PASS_M = 0.06
-_LIGHT_STEPS = 12
-_TOLD = (6.0, 14.0)
+_LIGHT_STEPS = 16
+_BLACK = 10.0
+"""Grey: darker is no picture."""
+_TOLD = (4.0, 10.0)
 """Expected energy of the mesh against the ground's at which a place begins to count, and counts in
 full."""
 _ROWS = 7
@@ -71,8 +76,10 @@ def find_lattice(walls: Sequence[Floats], pixel_m: Sequence[float]) -> Lattice |
         walls: (H, W) grey of each, finite.
         pixel_m: of each, both axes.
     """
-    peaks = [peak for wall, size_m in zip(walls, pixel_m, strict=True)
-             for peak in _peaks(_fine(wall, size_m), size_m)]  # fmt: skip
+    # By logarithms: a lattice is seen in many windows, however strongly in one.
+    peaks = [(along, down, 1.0 + float(np.log(height / _LEAST_PEAK)))
+             for wall, size_m in zip(walls, pixel_m, strict=True)
+             for along, down, height in _peaks(_fine(wall, size_m), size_m)]  # fmt: skip
     waves: list[tuple[float, float]] = []
     strongest = 0.0
     while peaks and len(waves) < _MOST_WAVES:
@@ -113,7 +120,7 @@ def mesh_left(wall: Floats, pixel_m: float, lattice: Lattice) -> tuple[Floats, F
     row = np.median((mesh - ground) / np.maximum(usual, 1e-9), axis=1, keepdims=True)
     usual = usual * np.clip(cv2.blur(row.astype(np.float32), (1, _ROWS)).reshape(-1, 1), 0.0, 1.0)
     low, high = _TOLD
-    told = np.clip((usual / ground - low) / (high - low), 0.0, 1.0)
+    told = np.clip((usual / ground - low) / (high - low), 0.0, 1.0) * (behind > _BLACK)
     return np.clip((mesh - ground) / np.maximum(usual, 1e-9), 0.0, 2.0), told
 
 
@@ -141,6 +148,7 @@ def _peaks(fine: Floats, pixel_m: float) -> list[tuple[float, float, float]]:
         for a, b in pairwise(firsts)
     ])  # fmt: skip
     inside = (radius > _COARSEST_WAVE) & (radius < min(_FINEST_WAVE, _NYQUIST / pixel_m))
+    inside &= along > _LEAST_ALONG
     stands_out = np.where(inside, power / np.maximum(usual[ring], 1e-9), 0.0)
     found = []
     for _ in range(_MOST_WAVES):
@@ -168,18 +176,21 @@ def _fit_wire(light: Floats, energy: Floats) -> tuple[float, float]:
     Medians over places of like lightness: openings are few. The least sum of absolute errors: those
     few may still be most of what is so light.
     """
+    light, energy = light[light > _BLACK], energy[light > _BLACK]
+    if not len(light):
+        return 0.0, 0.0
     edges = np.quantile(light, np.linspace(0, 1, _LIGHT_STEPS + 1))
     group = np.clip(np.searchsorted(edges, light, side="right") - 1, 0, _LIGHT_STEPS - 1)
     steps = [step for step in range(_LIGHT_STEPS) if (group == step).any()]
     at = np.array([light[group == step].mean() for step in steps])
-    usual = np.array([max(float(np.median(energy[group == step])), 0.0) for step in steps])
+    usual = np.array([max(float(np.median(energy[group == step])), 0.0) for step in steps]) ** 0.5
     best = (np.inf, 0.0, 0.0)
     for wire in np.arange(0.0, 256.0):
-        square = np.maximum((at - wire) ** 2, 1.0)
-        for gain in usual / square:
-            error = float(np.abs(usual - gain * square).sum())
+        away = np.maximum(np.abs(at - wire), 1.0)
+        for amplitude in usual / away:
+            error = float(np.abs(usual - amplitude * away).sum())
             if error < best[0]:
-                best = (error, float(wire), float(gain))
+                best = (error, float(wire), float(amplitude) ** 2)
     return best[1], best[2]
 
 

@@ -42,6 +42,7 @@ _LEAST_TOLD = 0.6
 _LEAST_WIDTH_M, _LEAST_HEIGHT_M = 0.3, 0.4
 _LEAST_FILLED = 0.65
 """Share of an opening's box that is open."""
+_LEAST_STRENGTH = 0.7
 _LEAST_AROUND = 0.5
 """Of the mesh, beside an opening: else it is the mesh that fades, not the opening that begins."""
 _LEAST_AROUND_CELLS = 10
@@ -228,6 +229,8 @@ def openings_in(
         if around.sum() < _LEAST_AROUND_CELLS or np.median(left[around]) < _LEAST_AROUND:
             continue
         strength = float(np.clip(1.0 - np.median(left[labels == index]) / _OPEN, 0.0, 1.0))
+        if strength < _LEAST_STRENGTH:
+            continue
         high_m = height_m - y * CELL_M
         low_m = max(high_m - height * CELL_M, 0.0)
         result.append((x * CELL_M, (x + width) * CELL_M, low_m, high_m, strength))

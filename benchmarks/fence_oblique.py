@@ -4,7 +4,7 @@
                                        [--fence KIND] [--receiver rtk]
 
 For each seed a generated scene is planned, flown by the stand-in and photographed obliquely, as
-`fencewalk plan --modes oblique` and `fencewalk fly --camera` do, at 1 cm a pixel on the fence's
+`fencewalk plan --modes oblique` and `fencewalk fly --camera` do, at 5 mm a pixel on the fence's
 plane; the scene's own orthophoto is then analysed without the frames, with footpaths, and with
 both, and scored. Prints a table in Markdown.
 """
@@ -29,14 +29,14 @@ BAND_M = 15.0
 SURVEY = """
 [camera]
 preset = "zenmuse-p1-35"
-focal_length_mm = 50.0
+focal_length_mm = 100.0
 image_width_px = 2731
 image_height_px = 1820
 [capture]
 modes = ["oblique"]
-gsd_m = 0.01
+gsd_m = 0.005
 """
-"""A third of that camera's pixels each way, to be photographed in a ninth of the time."""
+"""A ninth of what that camera takes with its 35 mm lens, as fine on the fence."""
 WAYS: dict[str, Sequence[str]] = {
     "from above": ("--only", "fence"),
     "from above, with footpaths": ("--only", "fence", "--only", "footpaths"),
