@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
 import shutil
 import signal
+import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from types import TracebackType
@@ -40,16 +45,26 @@ class Piece:
 
 
 class Crew:
-    """Processes that share out work, started when there is some; for one job, this process.
+    """Processes that share out work, this one among them; for one job, this one alone.
 
-    Used in a `with` block, at whose end the processes are gone.
+    Used in a `with` block, at whose end the others are gone.
+
+    Args:
+        jobs: processes.
+        module: what the others import as they start, while this one is busy with something else.
     """
 
-    def __init__(self, jobs: int = 1) -> None:
-        self._jobs = jobs
+    def __init__(self, jobs: int = 1, module: str = "analysis.pieces_of_work") -> None:
+        self._jobs, self._module = jobs, module
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Crew:
+        if self._jobs > 1:
+            self._pool = ProcessPoolExecutor(
+                self._jobs - 1, mp_context=get_context("spawn"), initializer=_settle
+            )
+            for _ in range(self._jobs - 1):
+                self._pool.submit(import_module, self._module)
         return self
 
     def __exit__(
@@ -71,27 +86,24 @@ class Crew:
             calls: its arguments, which can be pickled; long ones first, so that no process is left
                 waiting for the last.
         """
-        if self._jobs <= 1 or (len(calls) <= 1 and self._pool is None):
+        if self._pool is None or len(calls) <= 1:
             for number, arguments in enumerate(calls):
                 yield number, work(*arguments)
             return
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self._jobs, mp_context=get_context("spawn"), initializer=_settle
-            )
         running: dict[Future[Any], int] = {}
-        waiting = iter(enumerate(calls))
-        while True:
-            # A few ahead are enough, and no more than a few results wait to be taken.
-            while len(running) < 2 * self._jobs:
-                number, arguments = next(waiting, (-1, ()))
-                if number < 0:
-                    break
+        waiting = deque(enumerate(calls))
+        while waiting or running:
+            # One ahead is enough, and no more than a few results wait to be taken; the last is
+            # done here.
+            while len(waiting) > 1 and len(running) < 2 * (self._jobs - 1):
+                number, arguments = waiting.popleft()
                 running[self._pool.submit(work, *arguments)] = number
-            if not running:
-                return
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
+            if waiting:
+                number, arguments = waiting.popleft()
+                yield number, work(*arguments)
+            else:
+                wait(running, return_when=FIRST_COMPLETED)
+            for future in [future for future in running if future.done()]:
                 yield running.pop(future), future.result()
 
 
@@ -159,7 +171,21 @@ def run_pieces(
 
 
 def _result_text(work: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
-    return json.dumps(encode(work(*arguments)))
+    text = json.dumps(encode(work(*arguments)))
+    _give_back()
+    return text
+
+
+def _give_back() -> None:
+    """Hands freed memory back to the system, which glibc keeps for later in pieces and patches."""
+    trim = getattr(_libc(), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _libc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def forget(kept: Path) -> None:

@@ -113,7 +113,7 @@ def analyze(
             *footpath_work(ortho, sources, spec),
             *plot_work(ortho, sources, spec),
         ]
-        with Crew(jobs) as crew:
+        with Crew(jobs, __name__) as crew:
             results = run_pieces(work, kept, key, _TYPES, crew, progress)
             analysis = put_together(ortho, sources, spec, results, dsm, inputs, crew, progress)
             pictures = fence_pictures(out, ortho, analysis.lines, crew, progress)
