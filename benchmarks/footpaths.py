@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -184,13 +186,27 @@ def strip_picture(path: Path, length_m: float, gsd_m: float) -> None:
             dataset.write(block, window=rasterio.windows.Window(first, 0, width, rows))
 
 
+def command(picture: Path, out: Path, jobs: int) -> float:
+    """Wall seconds of the command with some processes; an idle machine is needed."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    order = [sys.executable, "-m", "fencewalk", "analyze", str(picture), "--only", "footpaths"]
+    subprocess.run(
+        [*order, "--out", str(out), "--jobs", str(jobs)], check=True, stdout=subprocess.DEVNULL
+    )
+    wall_s, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    click.echo(f"{jobs} process(es): {wall_s:.1f} s, {cpu_s:.1f} s of processor")
+    return wall_s
+
+
 @main.command()
 @click.option("--work", type=click.Path(path_type=Path), default=Path("footpaths-speed"))
 @click.option(
     "--length", "lengths_m", multiple=True, type=float, default=(200.0, 1000.0, 2000.0),
     show_default=True, help="Metres of band.",
 )  # fmt: skip
-def speed(work: Path, lengths_m: tuple[float, ...]) -> None:
+@click.option("--jobs", default=1, help="Also the command, with one and with so many processes.")
+def speed(work: Path, lengths_m: tuple[float, ...], jobs: int) -> None:
     """CPU seconds for 60 m by 1 km at 5 cm, memory, and the filter against scikit-image's Sato."""
     work.mkdir(parents=True, exist_ok=True)
     for length_m in lengths_m:
@@ -206,6 +222,12 @@ def speed(work: Path, lengths_m: tuple[float, ...]) -> None:
             f"60 m by {length_m:.0f} m at 5 cm: {seconds:.1f} s CPU, {len(paths)} paths, "
             f"peak {peak_mb:.0f} MB so far"
         )
+        if jobs > 1:
+            walls = [command(picture, work / f"out-{n}", n) for n in (1, jobs)]
+            same = len({(work / f"out-{n}/findings.geojson").read_bytes() for n in (1, jobs)}) == 1
+            click.echo(
+                f"{jobs} processes {walls[0] / walls[1]:.2f} times as fast; same output: {same}"
+            )
     # One channel and one scale against one width of the bank of 16 directions on two channels.
     size = 1024
     lab = np.random.default_rng(0).normal(800, 60, (3, size, size)).astype(np.int16)
