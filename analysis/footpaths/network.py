@@ -11,8 +11,8 @@ import onnxruntime
 
 Array = npt.NDArray[Any]
 
-HALO_PX = 192
-"""Working pixels around a place that its answer depends on (receptive field, rounded up)."""
+HALO_PX = 216
+"""Working pixels around a place that its answer depends on (214, as measured, rounded up)."""
 CLASSES = ("footpath", "vehicle", "sealed")
 """What the logits are of, in their order; a network may give more after them."""
 MODEL = Path(__file__).parents[1] / "models" / "footpaths.onnx"
