@@ -22,7 +22,8 @@ class FootpathConfig:
         spur_m: shorter side branches with a free end are pruned.
         least_length_m: of connected paths together.
         link_m: longest gap that is bridged.
-        tile_px: side of a tile, in pixels of twice the working resolution.
+        tile_px: side of a window that is looked at by itself, in pixels of twice the working
+            resolution; a long one is as much narrower. Changes speed and memory, nothing else.
     """
 
     gsd_m: float = 0.1
@@ -38,4 +39,4 @@ class FootpathConfig:
     spur_m: float = 4.0
     least_length_m: float = 8.0
     link_m: float = 12.0
-    tile_px: int = 512
+    tile_px: int = 576
