@@ -20,6 +20,7 @@ from scenes.lines import FloatArray, Line
 from scenes.visibility import look_at
 
 _COVER_STEP_M = 0.05
+_MOSTLY_FRAC = 0.75
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def to_lonlat(layout: Layout, xy: FloatArray) -> FloatArray:
 def covered(layout: Layout, fence: Fence) -> list[tuple[float, float]]:
     """Stretches [start, end) of a fence that stand under a crown higher than the fence's foot.
 
-    Shorter covers than 0.3 m are left out, and what is open for less than 0.3 m is joined.
+    What is open for less than 0.3 m is joined where most of the whole is covered; covers shorter
+    than 0.3 m are left out.
     """
     stations = np.arange(0.0, fence.line.length_m, _COVER_STEP_M) + _COVER_STEP_M / 2
     points = fence.line.at(stations)
@@ -55,14 +57,22 @@ def covered(layout: Layout, fence: Fence) -> list[tuple[float, float]]:
     )
     under = heights_at(points, np.ascontiguousarray(crowns[near])) > 0.5
     stretches: list[tuple[float, float]] = []
+    shaded_m: list[float] = []  # how much of each is under leaves
     edges = np.flatnonzero(np.diff(np.concatenate([[0], under.astype(np.int8), [0]])))
     for first, end in edges.reshape(-1, 2):
         start_m = first * _COVER_STEP_M
         end_m = min(end * _COVER_STEP_M, fence.line.length_m)
-        if stretches and start_m - stretches[-1][1] < 0.3:
+        own_m = end_m - start_m
+        if (
+            stretches
+            and start_m - stretches[-1][1] < 0.3
+            and shaded_m[-1] + own_m >= _MOSTLY_FRAC * (end_m - stretches[-1][0])
+        ):
             stretches[-1] = (stretches[-1][0], end_m)
+            shaded_m[-1] += own_m
         else:
             stretches.append((start_m, end_m))
+            shaded_m.append(own_m)
     return [(a, b) for a, b in stretches if b - a >= 0.3]
 
 

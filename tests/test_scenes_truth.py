@@ -12,6 +12,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
+from scipy.ndimage import maximum_filter
 
 from corridor import Boundary, InputError, LocalFrame, Side, Track
 from corridor.findings import BreachType, FenceState, FindingKind
@@ -35,6 +36,7 @@ SPECS = st.builds(
     length_m=st.sampled_from([120.0, 200.0, 310.0]),
     band_m=st.sampled_from([10.0, 25.0]),
     difficulty=st.sampled_from(Difficulty),
+    season=st.sampled_from([None, Season.DRY, Season.SNOW]),
     epoch=st.sampled_from([1, 2]),
 )
 FEW = settings(max_examples=8, deadline=None, derandomize=True)
@@ -59,6 +61,9 @@ def check(layout: Layout, truth: Truth) -> None:
                 continue
             where = in_metres(layout, finding.geometry)
             if finding.kind is FindingKind.BREACH:
+                assert not any(
+                    fence.missing(s) for s in fence.line.locate(shapely.get_coordinates(where))[0]
+                )
                 assert where.hausdorff_distance(line.intersection(where.buffer(0.02))) < 0.05
                 breach_is_told(finding, pieces)
             if finding.kind is FindingKind.ACCESS_POINT:
@@ -103,10 +108,11 @@ def access_is_where_a_path_meets_the_fence(
     assert min(where.distance(path) for path in paths) < 0.05
 
 
-@FEW
+@pytest.mark.parametrize("preset", list(Preset))
+@settings(max_examples=2, deadline=None, derandomize=True)
 @given(SPECS)
-def test_truth_is_consistent(spec: SceneSpec) -> None:
-    layout = lay_out(spec)
+def test_truth_is_consistent(preset: Preset, spec: SceneSpec) -> None:
+    layout = lay_out(replace(spec, preset=preset))
     check(layout, tell_truth(layout))
 
 
@@ -149,10 +155,14 @@ def test_the_drawn_line_is_at_most_two_metres_off(spec: SceneSpec) -> None:
         assert drawn.chainage_m[-1] == pytest.approx(boundary.chainage_end_m)
 
 
-@settings(max_examples=6, deadline=None, derandomize=True)
-@given(st.integers(0, 10**6))
-def test_what_is_obscured_stands_under_a_crown_in_the_surface_model(seed: int) -> None:
-    layout = lay_out(SceneSpec(seed, difficulty=Difficulty.HARD, length_m=120.0))
+@pytest.mark.parametrize("preset", list(Preset))
+@settings(max_examples=1, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10**6), season=st.sampled_from([Season.SUMMER, Season.DRY]))
+def test_what_is_obscured_stands_under_a_crown_in_the_surface_model(
+    preset: Preset, seed: int, season: Season
+) -> None:
+    spec = SceneSpec(seed, preset, length_m=120.0, difficulty=Difficulty.HARD, season=season)
+    layout = lay_out(spec)
     truth = tell_truth(layout)
     renderer = Renderer.of(layout)
     grid = grid_of(layout, 0.1)
@@ -169,8 +179,10 @@ def test_what_is_obscured_stands_under_a_crown_in_the_surface_model(seed: int) -
         rows = np.floor((grid.top_m - points[:, 1]) / 0.1).astype(int) - window.row
         under = tall[rows, cols] > 0.3
         if piece.state is FenceState.OBSCURED:
-            # Gaps of less than 0.3 m between leaves are not told apart.
-            assert under.mean() > 0.6
+            # Within a pixel of the model, for a fence may run along a crown's ragged rim; and gaps
+            # of less than 0.3 m between leaves are not told apart.
+            near = maximum_filter(tall, 3)[rows, cols] > 0.3
+            assert near.mean() > 0.7
         elif piece.state is FenceState.INTACT and len(points) > 20:
             assert under.mean() < 0.2
 
