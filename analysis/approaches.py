@@ -33,7 +33,7 @@ from analysis.fence_work import FenceResult
 from analysis.footpaths import Footpath, FootpathConfig, PathClass, strips
 from analysis.footpaths.channels import RGB_STEPS, network_input, to_lab
 from analysis.footpaths.grid import WorkingGrid
-from analysis.footpaths.network import Network
+from analysis.footpaths.network import CLASSES, Network
 from analysis.footpaths.profile import profile_of
 from analysis.pieces_of_work import Crew
 from analysis.raster import CACHE_BYTES, Orthophoto
@@ -246,12 +246,16 @@ def candidates(
         way_out, seen = _way(out, z, start, place)
         way_in, _ = _way(inner, turned, start_in, z.shape[2] - 1 - begun)
         way_in = np.array([last, z.shape[2] - 1]) - way_in
+        trodden, driven, built = logits[:, way_out[:, 0], way_out[:, 1]].mean(axis=1)
+        if max(driven, built) > max(trodden, 0.0):
+            # Channels, drives and walls end on fences too; the judge of paths draws the line so.
+            continue
         sure = [c for a, b, c in broken if a - _SAME_M < here_m < b + _SAME_M]
         cues = {
             "outside": float(np.log1p(max(0.0, sums_out[place]))),
             "inside": float(np.log1p(max(0.0, sums_in[begun]))),
             "clear": float(seen[:5].mean()),
-            "network": float(logits[way_out[:5, 0], way_out[:5, 1]].mean()),
+            "network": float(logits[0, way_out[:5, 0], way_out[:5, 1]].mean()),
             "breach": max(sure, default=0.0),
         }
         goes_in = bool(sums_in[begun] > 0)
@@ -331,7 +335,7 @@ class _Ground:
         )
 
     def evidence(self, native_m: float, network: Network) -> tuple[Array, Array]:
-        """z (11, rows, columns) of cells in noise units, and the footpath logit (rows, columns)."""
+        """z (11, rows, columns) of cells in noise units, and the network's logits (3, …)."""
         lab = to_lab(self.rgb.astype(np.uint16) * np.uint16(RGB_STEPS))
         looked_for = strips.strips_for(_PIXEL_M, native_m, _WIDTHS_M)
         found = strips.strip_evidence(lab, self.valid, _PIXEL_M, looked_for)
@@ -339,9 +343,9 @@ class _Ground:
         planes = network_input(lab, self.valid, _PIXEL_M)
         rows, columns = self.valid.shape
         padded = np.pad(planes, ((0, 0), (0, -rows % 32), (0, -columns % 32)))
-        logits = network.run(padded)[0, : rows // 2, : columns // 2]
+        logits = network.run(padded)[: len(CLASSES), : rows // 2, : columns // 2]
         config = FootpathConfig()
-        z += config.network_weight * np.clip(logits, *config.logit_range)
+        z += config.network_weight * np.clip(logits[0], *config.logit_range)
         known = cv2.erode(self.valid.astype(np.uint8), np.ones((11, 11), np.uint8))
         z[:, known[::2, ::2] == 0] = strips.Z_RANGE[0]
         return z, logits
