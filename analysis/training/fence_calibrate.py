@@ -130,9 +130,11 @@ def main() -> None:
     odds = np.concatenate([cells.network for cells, _ in measured])
     ratio = np.concatenate([cells.template for cells, _ in measured])
     broken = np.concatenate([cells.broken for cells, _ in measured])
-    own, other, constant = fit_logistic(np.stack([odds, -ratio]), broken)
+    features = np.stack([odds, -np.maximum(ratio, 0.0), -np.minimum(ratio, 0.0)])
+    own, speaks_for, against, constant = fit_logistic(features, broken)
     print(f"cells {len(odds)}, broken {broken.mean():.3f}")
-    print(f"decode._OPINION = ({own:.2f}, {other:.2f}, {-constant:.2f})")
+    weights = f"{own:.2f}, {speaks_for:.2f}, {against:.2f}, {-constant:.2f}"
+    print(f"decode._OPINION = ({weights})")
     chance = np.concatenate([each.chance for _, each in measured])
     right = np.concatenate([each.right for _, each in measured])
     slope, constant = fit_logistic(chance[None], right, ridge=0.01)
