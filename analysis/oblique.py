@@ -51,7 +51,7 @@ _LEAST_FRAMED = 0.9
 _LEAST_SEEN = 0.6
 """Share of the fence's height over which the mesh must be told, for a place to be seen whole."""
 _LEARN_WINDOWS = 10
-_BESIDE_M = (0.3, 0.6, 1.0, 1.5, 2.0, 3.0)
+_BESIDE_M = (0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 4.5, 6.0, 8.0, 11.0, 15.0)
 """How far before the fence it is asked whether something hides it."""
 _HIDDEN_M = 0.15
 
