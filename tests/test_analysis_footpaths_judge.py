@@ -1,13 +1,18 @@
-"""How the judge of branches is fitted: where the line is drawn, on tables checked by hand."""
+"""What a branch is taken for, and how that judge is fitted, on tables checked by hand."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from analysis.footpaths.judge import CUES
+from analysis.footpaths.config import FootpathConfig
+from analysis.footpaths.evidence import RidgePixels, _beside
+from analysis.footpaths.find import _continued
+from analysis.footpaths.graph import Branch
+from analysis.footpaths.judge import CUES, Judge, PathClass, class_of
 from analysis.training.footpaths_ground import Canvas
 from analysis.training.footpaths_judge import (
     best_cut,
@@ -71,3 +76,47 @@ def test_what_is_painted_over_is_no_longer_there() -> None:
     assert canvas.plot[:2].max() == canvas.footpath[:2].max() == 0.0
     assert canvas.plot[2:].min() == canvas.footpath[2:].min() == 1.0
     assert not canvas.open_ground[:2].any()
+
+
+def seen_along(*, beside: float) -> dict[str, float]:
+    cues = {"score": 4.0, "footpath": 3.0, "vehicle": -4.0, "sealed": -1.0, "straight": 0.0}
+    return {**cues, "beside": beside}
+
+
+def test_a_line_with_paving_on_both_sides_is_no_footpath() -> None:
+    beside_a_road, paint = seen_along(beside=-5.0), seen_along(beside=2.0)
+    assert class_of(beside_a_road, 0.5, network=True, least=0.5) is PathClass.FOOTPATH
+    assert class_of(paint, 0.5, network=True, least=0.5) is PathClass.OTHER_LINEAR
+
+
+@pytest.mark.parametrize("direction", [0.0, math.pi / 4, math.pi / 2, 3 * math.pi / 4])
+def test_the_side_that_is_less_paved_counts(direction: float) -> None:
+    rows, columns = np.mgrid[-40:41, -40:41]
+    left_of_the_line = -columns * math.sin(direction) + rows * math.cos(direction) > 1.0
+    paved = np.where(left_of_the_line, 50, -60).astype(np.int8)
+    at = np.array([40])
+    one_side = _beside(paved, at, at, np.array([direction]), 0.2)
+    both = _beside(np.abs(paved), at, at, np.array([direction]), 0.2)
+    assert one_side[0] == pytest.approx(-60, abs=1)
+    assert both[0] >= 50
+
+
+def line(columns: range) -> Branch:
+    return Branch(np.array([(10, c) for c in columns]), (columns[0], columns[-1]))
+
+
+def test_a_weak_branch_counts_only_where_it_carries_a_path_on() -> None:
+    strong, onward, alone = line(range(41)), line(range(40, 81)), line(range(100, 141))
+    columns = np.arange(0, 141)
+    logits = np.tile([0.0, -5.0, -5.0], (len(columns), 1))
+    logits[:41, 0] = 4.0
+    pixels = RidgePixels(
+        np.full(len(columns), 10, np.int32), columns.astype(np.int32),
+        np.where(columns <= 40, 3.0, 1.8), np.full(len(columns), 2.0), logits,
+        np.full(len(columns), -5.0),
+    )  # fmt: skip
+    config = FootpathConfig()
+    judge = Judge(pixels, config, 0.2, network=True)
+    weak = judge.probability(onward.pixels[1:])
+    assert config.carries_on < weak < config.least_probability
+    assert _continued([strong, onward, alone], judge, config) == [True, True, False]

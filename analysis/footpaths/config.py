@@ -17,6 +17,7 @@ class FootpathConfig:
         score_low: ridges below it are not followed.
         score_high: a path reaches it somewhere.
         least_probability: from which a branch is taken for a footpath.
+        carries_on: the same of a branch that begins where a footpath ends or forks.
         other_score: mean score from which a line of another kind is worth naming.
         twig_m: side branches shorter than this are pruned before anything is judged.
         spur_m: shorter side branches with a free end are pruned.
@@ -34,6 +35,7 @@ class FootpathConfig:
     score_low: float = 1.8
     score_high: float = 2.2
     least_probability: float = 0.5
+    carries_on: float = 0.12
     other_score: float = 2.6
     twig_m: float = 2.0
     spur_m: float = 4.0

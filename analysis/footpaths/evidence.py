@@ -42,6 +42,9 @@ CLIPPED_LEVEL = 253
 """From which all three colours say that the sensor, or a hole of the mosaic, was white: nothing is
 known there."""
 _UNPACKED = 8
+_BESIDE_M = 1.8
+"""How far from a line its sides are looked at: beyond the half of what is 2.6 m wide."""
+_BESIDE_PX = 5
 _KEPT_STEPS = 2
 """What is kept of the scores for bridging, in steps of z."""
 
@@ -72,6 +75,8 @@ class RidgePixels:
         score: (n,) float32, mean z along the best curve through the place.
         z: (n,) float32, z there in the curve's direction.
         logits: (n, 3) float32; of the footpaths, the highest within a pixel.
+        beside: (n,) float32, the logit of sealed ground beside the place, on the side where it is
+            less: a line of paint has paving on both.
     """
 
     rows: Array
@@ -79,6 +84,7 @@ class RidgePixels:
     score: Array
     z: Array
     logits: Array
+    beside: Array
 
 
 @dataclass(frozen=True)
@@ -251,6 +257,8 @@ class Evidence:
         xy = self._grid.xy(2.0 * (r + row) + 1, 2.0 * (c + column) + 1)
         inside = shapely.contains_xy(area, xy[:, 0], xy[:, 1])
         r, c = r[inside] + reach, c[inside] + reach
+        turn = direction[r, c] * (math.pi / strips.DIRECTIONS)
+        beside = _beside(logits[2], r, c, turn, 2 * self._grid.gsd_m) / LOGIT_STEPS
         # A ridge may lie a pixel beside the middle of what the network saw.
         logits[0] = cv2.dilate(logits[0].astype(np.int16), np.ones((3, 3), np.uint8))
         kept = np.clip(score[inner] / (_KEPT_STEPS * count), 0, 255).astype(np.uint8)
@@ -262,6 +270,7 @@ class Evidence:
                 score[r, c].astype(np.float32) / (Z_STEPS * count),
                 z[direction[r, c], r, c].astype(np.float32) / Z_STEPS,
                 logits[:, r, c].T.astype(np.float32) / LOGIT_STEPS,
+                beside.astype(np.float32),
             ),
             PackedScores(row, column, rows, columns, packed),
         )
@@ -350,6 +359,25 @@ class Evidence:
         # Whatever was made of what lies outside the picture depends on the window.
         z[:, unseen], logits[:, unseen] = _UNSEEN_Z, _UNSEEN_LOGIT
         return z, logits, valid
+
+
+def _beside(plane: Array, rows: Array, columns: Array, turn: Array, gsd_m: float) -> Array:
+    """The lesser of what a plane holds left and right of places, by means over a metre.
+
+    Args:
+        plane: (n, m) int8.
+        rows, columns: (k,) of places at least 2.5 m from the plane's edges.
+        turn: (k,) the curve's direction there, radians from east, down.
+        gsd_m: metres per pixel.
+
+    Returns:
+        (k,) float64.
+    """
+    total = cv2.boxFilter(plane.astype(np.float32), -1, (_BESIDE_PX, _BESIDE_PX), normalize=False)
+    down = np.round(np.cos(turn) * (_BESIDE_M / gsd_m)).astype(np.int64)
+    across = np.round(-np.sin(turn) * (_BESIDE_M / gsd_m)).astype(np.int64)
+    sides = [total[rows + s * down, columns + s * across] for s in (1, -1)]
+    return np.minimum(*sides).astype(np.float64) / _BESIDE_PX**2
 
 
 def _around_px(gsd_m: float) -> int:

@@ -220,7 +220,10 @@ def _of(pixels: RidgePixels, lookup: Lookup, places: Array) -> RidgePixels:
     index = lookup.index(places)
     index = np.unique(index[index >= 0])
     return RidgePixels(
-        *(getattr(pixels, name)[index] for name in ("rows", "columns", "score", "z", "logits"))
+        *(
+            getattr(pixels, name)[index]
+            for name in ("rows", "columns", "score", "z", "logits", "beside")
+        )
     )
 
 
@@ -246,8 +249,8 @@ def pixels_of(found: Sequence[WindowRidges]) -> RidgePixels:
     """The ridge pixels of all windows, row by row."""
     if not found:
         none = np.zeros(0, np.int32)
-        return RidgePixels(none, none, np.zeros(0), np.zeros(0), np.zeros((0, 3)))
-    names = ("rows", "columns", "score", "z", "logits")
+        return RidgePixels(none, none, np.zeros(0), np.zeros(0), np.zeros((0, 3)), np.zeros(0))
+    names = ("rows", "columns", "score", "z", "logits", "beside")
     values = {name: np.concatenate([getattr(f.pixels, name) for f in found]) for name in names}
     order = np.lexsort((values["columns"], values["rows"]))
     return RidgePixels(*(values[name][order] for name in names))
@@ -304,6 +307,39 @@ def _graphs(
     return Graph(walked), Graph([branch for _, own in kept for branch in own])
 
 
+def _continued(branches: Sequence[Branch], judge: Judge, config: FootpathConfig) -> list[bool]:
+    """Which branches may be of footpaths: those that show it, and weaker ones that carry them on.
+
+    What becomes of the weaker ones is told when the line that they belong to is judged as a whole.
+    """
+
+    def at_least(probability: float) -> list[bool]:
+        return [
+            judge.probability(branch.pixels) >= probability
+            and judge.path_class(branch.pixels, least=probability) is PathClass.FOOTPATH
+            for branch in branches
+        ]
+
+    walked = at_least(config.least_probability)
+    # All that the filter alone follows is a path to it: there is nothing to tell a weaker one by.
+    likely = at_least(config.carries_on) if judge.has_network else walked
+    reached = {end for b, own in zip(branches, walked, strict=True) if own for end in b.ends}
+    while True:
+        onward = [
+            number
+            for number, branch in enumerate(branches)
+            if likely[number]
+            and not walked[number]
+            and branch.ends[0] != branch.ends[1]
+            and reached.intersection(branch.ends)
+        ]
+        if not onward:
+            return walked
+        for number in onward:
+            walked[number] = True
+            reached.update(branches[number].ends)
+
+
 def _kept(
     pixels: RidgePixels,
     groups: Sequence[tuple[Array, int]],
@@ -315,11 +351,14 @@ def _kept(
     judge = Judge(pixels, config, gsd_m, network=network)
     kept: tuple[list[Branch], list[Branch]] = ([], [])
     for group, first_node in groups:
-        alike: tuple[list[Branch], list[Branch]] = ([], [])
-        for branch in _candidate(group, first_node, config, gsd_m).branches:
-            if judge.keep(branch):
-                walked = judge.path_class(branch.pixels) is PathClass.FOOTPATH
-                alike[0 if walked else 1].append(branch)
+        branches = _candidate(group, first_node, config, gsd_m).branches
+        walked = _continued(branches, judge, config)
+        named = [
+            branch
+            for branch, own in zip(branches, walked, strict=True)
+            if not own and judge.keeps(branch.pixels)
+        ]
+        alike = ([b for b, own in zip(branches, walked, strict=True) if own], named)
         for branches, into in zip(alike, kept, strict=True):
             graph = prune_spurs(merge_chains(Graph(branches)), config.spur_m / gsd_m)
             degree = graph.degrees()
@@ -350,6 +389,8 @@ def _paths(piece: list[Branch], judge: Judge, grid: WorkingGrid) -> Iterator[Foo
         if not seen:
             continue
         places = np.vstack([b.pixels for b in seen])
+        if not judge.keeps(places):
+            continue
         evidence = judge.evidence(places)
         xy = grid.xy(2.0 * stroke.pixels[:, 0] + 1, 2.0 * stroke.pixels[:, 1] + 1)
         if len(xy) < 3:

@@ -37,8 +37,12 @@ class PathClass(enum.StrEnum):
 
 WIDEST_PAVED_PATH_M = 3.5
 
-CUES = ("score", "footpath", "vehicle", "sealed", "straight")
-"""Mean z along the best curve, the network's mean logits, and how straight it is."""
+CUES = ("score", "footpath", "vehicle", "sealed", "beside", "straight")
+"""Mean z along the best curve, the network's mean logits, that of sealed ground on both sides,
+and how straight it is."""
+PAVED_BESIDE = -0.5
+"""Logit from which the ground on both sides of a line is taken for paved: 0 less half a step for
+the line of paint itself, which the network sees too."""
 _BUILT_WOBBLE_M = 0.15
 """People's paths wander more than this about an even curve, kerbs and walls less."""
 _CURVE_M = 24.0
@@ -73,6 +77,8 @@ def class_of(
     """
     if not network:
         return PathClass.FOOTPATH
+    if evidence["beside"] > PAVED_BESIDE:
+        return PathClass.OTHER_LINEAR
     built, wheels = evidence["sealed"], evidence["vehicle"]
     if built > 0 and built > evidence["footpath"]:
         return PathClass.PAVED_PATH if width_m <= WIDEST_PAVED_PATH_M else PathClass.OTHER_LINEAR
@@ -141,7 +147,7 @@ class Judge:
         self._pixels = pixels
         self._gsd_m = gsd_m
         self._lookup = Lookup(pixels)
-        self._network = network
+        self.has_network = network
         self._config = config
 
     def evidence(self, places: Array) -> dict[str, float]:
@@ -150,7 +156,7 @@ class Judge:
         index = index[index >= 0]
         if len(index) == 0:
             return {
-                **dict.fromkeys(("score", "z", "footpath", "vehicle", "sealed"), -8.0),
+                **dict.fromkeys(("score", "z", "footpath", "vehicle", "sealed", "beside"), -8.0),
                 "straight": 0.0,
             }
         logits = self._pixels.logits[index].mean(axis=0)
@@ -160,6 +166,7 @@ class Judge:
             "footpath": float(logits[0]),
             "vehicle": float(logits[1]),
             "sealed": float(logits[2]),
+            "beside": float(self._pixels.beside[index].mean()),
             "straight": straightness(places, self._gsd_m),
         }
 
@@ -187,18 +194,19 @@ class Judge:
 
     def probability(self, places: Array) -> float:
         """Of being a footpath."""
-        return path_probability(self.evidence(places), network=self._network)
+        return path_probability(self.evidence(places), network=self.has_network)
 
-    def path_class(self, places: Array, width_m: float = 1.0) -> PathClass:
-        """What it is taken for."""
-        least = self._config.least_probability
-        return class_of(self.evidence(places), width_m, network=self._network, least=least)
+    def path_class(
+        self, places: Array, width_m: float = 1.0, least: float | None = None
+    ) -> PathClass:
+        """What it is taken for; a footpath from a probability on, the configuration's if None."""
+        least = self._config.least_probability if least is None else least
+        return class_of(self.evidence(places), width_m, network=self.has_network, least=least)
 
-    def keep(self, branch: Branch) -> bool:
-        """Whether a branch is worth naming: a path, or a clear line of another kind."""
-        evidence = self.evidence(branch.pixels)
-        if not self._network:
-            return path_probability(evidence, network=False) >= self._config.least_probability
-        if self.path_class(branch.pixels) is PathClass.FOOTPATH:
+    def keeps(self, places: Array) -> bool:
+        """Whether a line is worth naming: a path, or a clear line of another kind."""
+        if not self.has_network:
+            return self.probability(places) >= self._config.least_probability
+        if self.path_class(places) is PathClass.FOOTPATH:
             return True
-        return evidence["score"] >= self._config.other_score
+        return self.evidence(places)["score"] >= self._config.other_score

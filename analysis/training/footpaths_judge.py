@@ -48,6 +48,7 @@ SIGNS = {
     "footpath": (0.0, 5.0),
     "vehicle": (-5.0, 0.0),
     "sealed": (-5.0, 0.0),
+    "beside": (-5.0, 0.0),
     "straight": (-0.5, 0.0),
 }
 """Least and greatest weight of a cue: what speaks for a path nowhere speaks against one. Painted
