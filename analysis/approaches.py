@@ -33,7 +33,7 @@ from analysis.fence_work import FenceResult
 from analysis.footpaths import Footpath, FootpathConfig, PathClass, strips
 from analysis.footpaths.channels import RGB_STEPS, network_input, to_lab
 from analysis.footpaths.grid import WorkingGrid
-from analysis.footpaths.network import CLASSES, Network
+from analysis.footpaths.network import CLASSES, Network, shared_network
 from analysis.footpaths.profile import profile_of
 from analysis.pieces_of_work import Crew
 from analysis.raster import CACHE_BYTES, Orthophoto
@@ -190,7 +190,7 @@ def approaches_in(
         ortho = Orthophoto.open(orthos)
         grid = WorkingGrid.of(ortho, FootpathConfig().gsd_m)
         result = []
-        for found in candidates(ortho, Network(), fence, outward, first_m, broken, absent):
+        for found in candidates(ortho, shared_network(), fence, outward, first_m, broken, absent):
             sure = probability(found.cues, weights())
             if sure < LEAST_PROBABILITY:
                 continue

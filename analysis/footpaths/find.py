@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +27,7 @@ from analysis.footpaths.graph import (
 from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.judge import Judge, Lookup, PathClass
 from analysis.footpaths.links import link
-from analysis.footpaths.network import MODEL, Network
+from analysis.footpaths.network import MODEL, Network, shared_network
 from analysis.footpaths.profile import centred, profile_of
 from analysis.footpaths.strokes import strokes
 from analysis.heights import SurfaceModel
@@ -109,12 +108,7 @@ def find_footpaths(
 
 def shipped_network(config: FootpathConfig) -> Network | None:
     """The network that comes with the program, if the configuration wants one."""
-    return _network() if config.network_weight > 0 and MODEL.is_file() else None
-
-
-@cache
-def _network() -> Network:
-    return Network()
+    return shared_network() if config.network_weight > 0 and MODEL.is_file() else None
 
 
 def search_ground(ortho: Orthophoto, area: shapely.Geometry | None) -> shapely.Geometry:

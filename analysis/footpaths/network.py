@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,3 +43,9 @@ class Network:
         logits."""
         (logits,) = self._session.run(["logits"], {"planes": planes[np.newaxis]})
         return np.asarray(logits[0])
+
+
+@cache
+def shared_network() -> Network:
+    """The shipped network, loaded once in a process: each holds memory of its own."""
+    return Network()
