@@ -172,11 +172,11 @@ def run_pieces(
 
 def _result_text(work: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
     text = json.dumps(encode(work(*arguments)))
-    _give_back()
+    give_back()
     return text
 
 
-def _give_back() -> None:
+def give_back() -> None:
     """Hands freed memory back to the system, which glibc keeps for later in pieces and patches."""
     trim = getattr(_libc(), "malloc_trim", None)
     if trim is not None:

@@ -32,13 +32,14 @@ from analysis.fence_work import (
 )
 from analysis.footpath_work import footpath_work, footpaths_found, path_findings, search_area
 from analysis.footpaths.evidence import PackedScores, RidgePixels, WindowRidges
+from analysis.footpaths.network import let_go
 from analysis.fusion import fuse
 from analysis.growth import with_growth
 from analysis.heights import SurfaceModel
 from analysis.oblique import SideView, look_from_the_side, read_oblique
 from analysis.output import write_findings
 from analysis.picture_work import chips_of, fence_pictures
-from analysis.pieces_of_work import Crew, Kept, Piece, forget, run_pieces, sweep
+from analysis.pieces_of_work import Crew, Kept, Piece, forget, give_back, run_pieces, sweep
 from analysis.plot_work import PLOTS, plot_work, served, within_fences
 from analysis.plots import Plot, plot_findings
 from analysis.raster import CACHE_BYTES, Orthophoto
@@ -115,6 +116,8 @@ def analyze(
         ]
         with Crew(jobs, __name__) as crew:
             results = run_pieces(work, kept, key, _TYPES, crew, progress)
+            let_go()
+            give_back()
             analysis = put_together(ortho, sources, spec, results, dsm, inputs, crew, progress)
             pictures = fence_pictures(out, ortho, analysis.lines, crew, progress)
             if sources.previous:

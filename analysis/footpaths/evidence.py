@@ -296,7 +296,8 @@ class Evidence:
         top, left = max(row, first_row), max(column, first_column)
         bottom = min(row + rows, first_row + down)
         right = min(column + columns, first_column + across)
-        for into, own in zip((z, logits, valid), found, strict=True):
+        planes: tuple[Array, ...] = (z, logits, valid)
+        for into, own in zip(planes, found, strict=True):
             into[..., top - row : bottom - row, left - column : right - column] = own[
                 ...,
                 top - first_row : bottom - first_row,

@@ -49,3 +49,8 @@ class Network:
 def shared_network() -> Network:
     """The shipped network, loaded once in a process: each holds memory of its own."""
     return Network()
+
+
+def let_go() -> None:
+    """Frees what the shared network holds: as much as its largest window took."""
+    shared_network.cache_clear()
