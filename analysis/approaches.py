@@ -415,9 +415,7 @@ def _length_m(track: Track) -> float:
     return float(np.hypot(*np.diff(track.xy, axis=0).T).sum())
 
 
-def joined_paths(
-    paths: Sequence[Footpath], approaches: Sequence[Approach], least: float = LEAST_PROBABILITY
-) -> list[Footpath]:
+def joined_paths(paths: Sequence[Footpath], approaches: Sequence[Approach]) -> list[Footpath]:
     """The paths with the approaches that are likely enough, each cut where it runs into a path.
 
     Where a path leads up to the same place already, the approach adds nothing.
@@ -425,12 +423,11 @@ def joined_paths(
     Args:
         paths: as found.
         approaches: along one fence or several.
-        least: probability from which an approach is a path.
     """
     walked = [path for path in paths if path.path_class is PathClass.FOOTPATH]
     result = list(paths)
     for approach in sorted(approaches, key=lambda one: (-one.probability, one.chainage_m)):
-        if approach.probability < least:
+        if approach.probability < LEAST_PROBABILITY:
             continue
         way = approach.path
         others = shapely.union_all([path.centreline for path in walked]) if walked else None
