@@ -41,8 +41,8 @@ CUES = ("score", "footpath", "vehicle", "sealed", "beside", "straight")
 """Mean z along the best curve, the network's mean logits, that of sealed ground on both sides,
 and how straight it is."""
 PAVED_BESIDE = -0.5
-"""Logit from which the ground on both sides of a line is taken for paved. Set by hand: along paint on
-a real road it was 0.6 to 1.2, along nine tenths of the true paths of two pictures below -1.9."""
+"""Logit from which the ground on both sides of a line is taken for paved. Set by hand: along paint
+on a real road it was 0.6 to 1.2, along nine tenths of the true paths of two pictures below -1.8."""
 _BUILT_WOBBLE_M = 0.15
 """People's paths wander more than this about an even curve, kerbs and walls less."""
 _CURVE_M = 24.0
