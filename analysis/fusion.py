@@ -19,6 +19,10 @@ _LEAST_CONFIDENCE = 0.35
 
 _TWO_VIEWS, _ONE_VIEW, _SEEN_WHOLE = 0.85, 0.4, 0.8
 """Confidence of what frames from the side show. One frame alone may be looking through a bush."""
+_ENDS_M = 0.3
+_LOW_M = 0.3
+_FROM_ABOVE = {FenceState.OBSCURED: "hidden", FenceState.UNSEEN: "not told"}
+_UNSURE = tuple(_FROM_ABOVE)
 
 
 def fuse(
@@ -97,25 +101,35 @@ def _cut(fence: FenceResult, hole: Breach, into: Stretch) -> FenceResult:
 
 
 def _with_openings(fence: FenceResult, view: SideView) -> FenceResult:
-    """What the frames from the side show: openings, and whole mesh where nadir saw a crown."""
+    """What the frames from the side show: openings, and whole mesh where nadir could not tell.
+
+    Mesh in its place over all of a breach's length is no breach, whatever it looks like from above.
+    """
+    whole = [breach for breach in fence.breaches if _is_whole(view, breach.start_m, breach.end_m)]
+    breaches = tuple(breach for breach in fence.breaches if breach not in whole)
     stretches = []
     for each in fence.stretches:
-        whole = not any(
-            opening.start_m < each.end_m and each.start_m < opening.end_m
-            for opening in view.openings
-        )
-        if each.state is FenceState.OBSCURED and whole and view.saw(each.start_m, each.end_m):
-            each = replace(
-                each,
-                state=FenceState.INTACT,
-                confidence=_SEEN_WHOLE,
-                reason="hidden from above, whole in the oblique frames",
-            )
+        if each.state in _UNSURE and _is_whole(view, each.start_m, each.end_m):
+            reason = f"{_FROM_ABOVE[each.state]} from above, whole in the oblique frames"
+            each = replace(each, state=FenceState.INTACT, confidence=_SEEN_WHOLE, reason=reason)
+        elif each.state is FenceState.BREACH and any(
+            breach.start_m < each.end_m and each.start_m < breach.end_m for breach in whole
+        ):
+            reason = "looks broken from above, whole in the oblique frames"
+            each = replace(each, state=FenceState.INTACT, confidence=_SEEN_WHOLE, reason=reason)
         stretches.append(each)
-    fence = replace(fence, stretches=tuple(stretches))
+    fence = replace(fence, stretches=tuple(stretches), breaches=breaches)
     for opening in view.openings:
         fence = _with_opening(fence, opening)
     return fence
+
+
+def _is_whole(view: SideView, start_m: float, end_m: float) -> bool:
+    """Whether mesh was seen all along; a stretch's own ends are known to a few decimetres."""
+    slack_m = min(_ENDS_M, (end_m - start_m) / 4)
+    return view.saw(start_m + slack_m, end_m - slack_m) and not any(
+        opening.start_m < end_m and start_m < opening.end_m for opening in view.openings
+    )
 
 
 def _with_opening(fence: FenceResult, opening: Opening) -> FenceResult:
@@ -136,8 +150,11 @@ def _with_opening(fence: FenceResult, opening: Opening) -> FenceResult:
     touched = [s for s in fence.stretches if s.start_m < end_m and start_m < s.end_m]
     if end_m <= start_m or any(s.state is FenceState.NO_FENCE for s in touched):
         return fence
-    full = opening.low_m < 0.3 and end_m - start_m > 1.5
-    kind = BreachType.GAP if full else BreachType.HOLE
+    kind = BreachType.HOLE
+    if end_m - start_m > 1.5 and opening.low_m < _LOW_M:
+        kind = BreachType.GAP
+    elif end_m - start_m > 1.5 and opening.to_top:
+        kind = BreachType.COLLAPSED  # its mesh lies at its foot
     reason = f"opening in the mesh, {opening.low_m:.1f} to {opening.high_m:.1f} m above ground"
     hole = Breach(start_m, end_m, kind, sure, seen)
     return _cut(fence, hole, Stretch(start_m, end_m, FenceState.BREACH, sure, reason))

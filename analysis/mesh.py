@@ -17,6 +17,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 Floats = npt.NDArray[np.float32]
 
@@ -47,7 +48,11 @@ _BLACK = 10.0
 _TOLD = (4.0, 10.0)
 """Expected energy of the mesh against the ground's at which a place begins to count, and counts in
 full."""
-_ROWS = 7
+_AROUND_M = (9.0, 0.6)
+_LEAST_DOWN = 2.0
+_SLOPES = np.round(np.arange(-5, 6) * 0.1, 1)
+_STEEPER = 1.2
+_PANEL_M = 1.5
 
 
 @dataclass(frozen=True)
@@ -96,32 +101,104 @@ def find_lattice(walls: Sequence[Floats], pixel_m: Sequence[float]) -> Lattice |
         return None
     light, energy = [], []
     for wall, size_m in zip(walls, pixel_m, strict=True):
-        mesh, ground, behind = _energies(wall, size_m, np.array(waves))
+        mesh, ground, behind = _energies(wall, size_m, np.array(waves), _cells(wall, size_m))
         light.append(behind.ravel())
         energy.append((mesh - ground).ravel())
     return Lattice(np.array(waves), *_fit_wire(np.concatenate(light), np.concatenate(energy)))
 
 
-def mesh_left(wall: Floats, pixel_m: float, lattice: Lattice) -> tuple[Floats, Floats]:
+def mesh_left(
+    wall: Floats, pixel_m: float, lattice: Lattice, usable: npt.NDArray[np.bool_] | None = None
+) -> tuple[Floats, Floats]:
     """Of the mesh that should be there, what is, and how well that can be told.
 
     Args:
         wall: (H, W) grey, finite.
         pixel_m: both axes.
         lattice: of this fence.
+        usable: (R, C) which cells show the fence, as far as is known; all if None.
 
     Returns:
         (R, C) cells of `CELL_M`: 0 without mesh to about 1 with it, at most 2; and 0 where nothing
         can be told to 1.
     """
-    mesh, ground, behind = _energies(wall, pixel_m, lattice.waves)
-    usual = lattice.expected(behind)
-    # Focus, haze and growth before it differ from window to window, and down the fence.
-    row = np.median((mesh - ground) / np.maximum(usual, 1e-9), axis=1, keepdims=True)
-    usual = usual * np.clip(cv2.blur(row.astype(np.float32), (1, _ROWS)).reshape(-1, 1), 0.0, 1.0)
+    size = _cells(wall, pixel_m) if usable is None else usable.shape[::-1]
+    lift_m = _lift(wall, pixel_m, lattice.waves)
+    cell_lift = cv2.resize(lift_m[None], (size[0], 1), interpolation=cv2.INTER_AREA)[0] / CELL_M
+    mesh, ground, behind = (
+        _moved(each, cell_lift)
+        for each in _energies(_moved(wall, -lift_m / pixel_m), pixel_m, lattice.waves, size)
+    )
+    shows = (behind > _BLACK) & (np.ones(size[::-1], np.bool_) if usable is None else usable)
+    usual = np.where(shows, lattice.expected(behind), 0.0).astype(np.float32)
+    # Focus, haze and growth before it differ from place to place and down the fence: as much as
+    # there is of what there should be, metres around. Nobody cuts away most of that.
+    there = np.where(shows, mesh - ground, 0.0).astype(np.float32)
+    around = (round(_AROUND_M[0] / CELL_M) | 1, round(_AROUND_M[1] / CELL_M) | 1)
+    share = cv2.blur(there, around) / np.maximum(cv2.blur(usual, around), 1e-9)
+    usual = usual * np.clip(share, 0.0, 1.0)
     low, high = _TOLD
-    told = np.clip((usual / ground - low) / (high - low), 0.0, 1.0) * (behind > _BLACK)
-    return np.clip((mesh - ground) / np.maximum(usual, 1e-9), 0.0, 2.0), told
+    told = np.clip((usual / ground - low) / (high - low), 0.0, 1.0) * shows
+    left = np.clip((mesh - ground) / np.maximum(usual, 1e-9), 0.0, 2.0)
+    return left.astype(np.float32), told.astype(np.float32)
+
+
+def _cells(wall: Floats, pixel_m: float) -> tuple[int, int]:
+    """Columns and rows of cells in a wall."""
+    height, width = wall.shape
+    return max(1, round(width * pixel_m / CELL_M)), max(1, round(height * pixel_m / CELL_M))
+
+
+def _lift(wall: Floats, pixel_m: float, waves: npt.NDArray[np.float64]) -> Floats:
+    """(W,) how far down each column of a wall is from where an upright lattice would have it.
+
+    Panels step and slope otherwise than the ground is known to, and a lattice that is sheared by a
+    quarter is at another frequency: the slope is looked for that leaves most of it.
+    """
+    columns, rows = _cells(wall, pixel_m)
+    width = wall.shape[1]
+    slanted = [(along, down) for along, down in waves if abs(down) > _LEAST_DOWN]
+    if not slanted:
+        return np.zeros(width, np.float32)
+    fine = _fine(wall, pixel_m)
+    x, z = np.arange(width) * pixel_m, np.arange(wall.shape[0]) * pixel_m
+    at = (np.arange(columns) + 0.5) * (width * pixel_m / columns)
+    energy = np.zeros((len(_SLOPES), columns), np.float32)
+    for along, down in slanted:
+        wave = np.exp(-2j * np.pi * along * x)[None, :] * np.exp(-2j * np.pi * down * z)[:, None]
+        real, imaginary = (
+            cv2.resize(
+                fine * part.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA
+            )
+            for part in (wave.real, wave.imag)
+        )
+        for number, slope in enumerate(_SLOPES):
+            turn = np.exp(-2j * np.pi * slope * down * at)
+            for part in (
+                real * turn.real - imaginary * turn.imag,
+                real * turn.imag + imaginary * turn.real,
+            ):
+                mixed = cv2.GaussianBlur(part.astype(np.float32), (0, 0), _MESHES_CELLS)
+                energy[number] += (mixed**2).sum(axis=0)
+    energy = cv2.blur(energy, (round(_PANEL_M / CELL_M) | 1, 1))
+    level = int(np.flatnonzero(_SLOPES == 0.0)[0])
+    slopes = _SLOPES[energy.argmax(axis=0)]
+    slopes = np.where(energy.max(axis=0) > _STEEPER * energy[level], slopes, 0.0)
+    slopes = ndimage.median_filter(slopes, round(_PANEL_M / CELL_M) | 1)
+    return np.interp(x, at, np.cumsum(slopes) * CELL_M).astype(np.float32)
+
+
+def _moved(picture: Floats, down: Floats) -> Floats:
+    """A picture with each column taken from `down` rows further down."""
+    if not down.any():
+        return picture
+    rows, columns = picture.shape
+    x = np.broadcast_to(np.arange(columns, dtype=np.float32), picture.shape)
+    y = np.arange(rows, dtype=np.float32)[:, None] + down[None].astype(np.float32)
+    return np.asarray(
+        cv2.remap(picture, np.ascontiguousarray(x), y, cv2.INTER_LINEAR, None,
+                  cv2.BORDER_REPLICATE)
+    )  # fmt: skip
 
 
 def _fine(wall: Floats, pixel_m: float) -> Floats:
@@ -195,12 +272,11 @@ def _fit_wire(light: Floats, energy: Floats) -> tuple[float, float]:
 
 
 def _energies(
-    wall: Floats, pixel_m: float, waves: npt.NDArray[np.float64]
+    wall: Floats, pixel_m: float, waves: npt.NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[Floats, Floats, Floats]:
     """(R, C) energy at a lattice's frequencies, at turned ones, and lightness."""
     fine = _fine(wall, pixel_m)
     height, width = fine.shape
-    size = (max(1, round(width * pixel_m / CELL_M)), max(1, round(height * pixel_m / CELL_M)))
     x, z = np.arange(width) * pixel_m, np.arange(height) * pixel_m
 
     def energy(along: float, down: float) -> Floats:

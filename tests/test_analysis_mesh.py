@@ -1,0 +1,83 @@
+"""The mesh as a lattice: found, told against what lies behind it, and followed where it slopes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.mesh import find_lattice, mesh_left
+
+PIXEL_M = 0.01
+X = (np.arange(600) + 0.5) * PIXEL_M
+Z = (np.arange(180) + 0.5)[:, None] * PIXEL_M
+
+
+def wires(across: Any, pitch_m: float = 0.075) -> Any:
+    """0 to 0.5, by wires of 12 mm as wide as pixels blur them."""
+    return 0.5 * np.exp(-(((across + pitch_m / 2) % pitch_m - pitch_m / 2) ** 2) / (2 * 0.006**2))
+
+
+def diamonds(x: Any, z: Any) -> Any:
+    """Chain link of 10 cm, its diamonds upright."""
+    return np.maximum(wires(x + z, 0.1), wires(x - z, 0.1))
+
+
+def test_the_pitch_of_the_mesh_is_found() -> None:
+    chance = np.random.default_rng(1)
+    wall = (130 + 10 * chance.normal(size=(180, 600)) - 90 * wires(X)[None]).astype(np.float32)
+    found = find_lattice([wall], [PIXEL_M])
+    assert found is not None
+    along, down = found.waves[0]
+    assert abs(along) == pytest.approx(1 / 0.075, abs=0.5)
+    assert down == pytest.approx(0.0, abs=1.0)
+
+
+def test_no_mesh_no_pattern() -> None:
+    chance = np.random.default_rng(2)
+    noise = (120 + 20 * chance.normal(size=(180, 600))).astype(np.float32)
+    assert find_lattice([noise], [PIXEL_M]) is None
+
+
+def test_mesh_as_light_as_what_lies_behind_it_is_not_told() -> None:
+    chance = np.random.default_rng(3)
+    behind = 120 + 60 * np.sin(2 * np.pi * X / 3.0)[None] + chance.normal(0, 4.0, (180, 600))
+    wall = (behind + wires(X)[None] * (120 - behind)).astype(np.float32)
+    wall[:, 350:400] = behind[:, 350:400]  # cut out
+    lattice = find_lattice([wall], [PIXEL_M])
+    assert lattice is not None
+    assert lattice.wire == pytest.approx(120, abs=6)
+    left, told = mesh_left(wall, PIXEL_M, lattice)
+    assert told[10:-10, 37].max() < 0.3  # 1.5 m along, the ground is as light as the wires
+    assert np.median(left[10:-10, 15:23]) == pytest.approx(1.0, abs=0.35)
+    assert left[10:-10, 91:96].max() < 0.3
+    assert told[10:-10, 91:96].min() > 0.9
+
+
+def test_a_panel_that_slopes_otherwise_than_the_ground_keeps_its_mesh() -> None:
+    chance = np.random.default_rng(4)
+    slope = np.where(X > 3.0, 0.4 * (X - 3.0), 0.0)[None]
+    veil = diamonds(X[None], Z - slope)
+    wall = (130 - 90 * veil + 4 * chance.normal(size=veil.shape)).astype(np.float32)
+    upright = (130 - 90 * diamonds(X[None], Z) + 4 * chance.normal(size=veil.shape)).astype(
+        np.float32
+    )
+    lattice = find_lattice([upright], [PIXEL_M])
+    assert lattice is not None
+    left, told = mesh_left(wall, PIXEL_M, lattice)
+    assert told[10:-10, 90:140].min() > 0.9
+    assert np.median(left[10:-10, 90:140]) > 0.6
+
+
+def test_where_nothing_can_be_seen_of_the_fence_nothing_is_told() -> None:
+    chance = np.random.default_rng(5)
+    wall = (130 + 4 * chance.normal(size=(180, 600)) - 90 * wires(X)[None]).astype(np.float32)
+    wall[:, 200:500] = 130 + 20 * chance.normal(size=(180, 300))  # a crown
+    lattice = find_lattice([wall], [PIXEL_M])
+    assert lattice is not None
+    usable = np.ones((45, 150), np.bool_)
+    usable[:, 50:125] = False
+    _, told = mesh_left(wall, PIXEL_M, lattice, usable)
+    assert told[:, 50:125].max() == 0.0
+    assert told[5:-5, 10:45].min() > 0.9
