@@ -10,6 +10,7 @@ where nothing could be expected nothing is said.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -49,10 +50,17 @@ _TOLD = (4.0, 10.0)
 """Expected energy of the mesh against the ground's at which a place begins to count, and counts in
 full."""
 _AROUND_M = (9.0, 0.6)
+"""Along and up, over which it is asked how much of the mesh shows as it should: longer than a gap,
+no higher than what hides its foot."""
 _LEAST_DOWN = 2.0
+"""Cycles per metre: upright wires look the same on a slope."""
 _SLOPES = np.round(np.arange(-5, 6) * 0.1, 1)
+"""Of panels, beside the ground's: a tenth is as much as the window of 8 cm blurs."""
 _STEEPER = 1.2
+"""Energy on a slope, against that on none, for the slope to be believed."""
+_LEAST_OF_MOST = 0.25
 _PANEL_M = 1.5
+_MOST_LIFT_M = 2.0
 
 
 @dataclass(frozen=True)
@@ -125,11 +133,22 @@ def mesh_left(
     size = _cells(wall, pixel_m) if usable is None else usable.shape[::-1]
     lift_m = _lift(wall, pixel_m, lattice.waves)
     cell_lift = cv2.resize(lift_m[None], (size[0], 1), interpolation=cv2.INTER_AREA)[0] / CELL_M
+    # Room for what is moved up or down, in whole cells.
+    room = math.ceil(float(np.abs(cell_lift).max()))
+    edge = round(room * CELL_M / pixel_m)
+    larger = cv2.copyMakeBorder(wall, edge, edge, 0, 0, cv2.BORDER_REPLICATE)
     mesh, ground, behind = (
-        _moved(each, cell_lift)
-        for each in _energies(_moved(wall, -lift_m / pixel_m), pixel_m, lattice.waves, size)
+        _moved(each, cell_lift)[room : room + size[1]]
+        for each in _energies(
+            _moved(larger, -lift_m / pixel_m),
+            pixel_m,
+            lattice.waves,
+            (size[0], size[1] + 2 * room),
+        )
     )
-    shows = (behind > _BLACK) & (np.ones(size[::-1], np.bool_) if usable is None else usable)
+    shows = behind > _BLACK
+    if usable is not None:
+        shows &= usable
     usual = np.where(shows, lattice.expected(behind), 0.0).astype(np.float32)
     # Focus, haze and growth before it differ from place to place and down the fence: as much as
     # there is of what there should be, metres around. Nobody cuts away most of that.
@@ -183,9 +202,13 @@ def _lift(wall: Floats, pixel_m: float, waves: npt.NDArray[np.float64]) -> Float
     energy = cv2.blur(energy, (round(_PANEL_M / CELL_M) | 1, 1))
     level = int(np.flatnonzero(_SLOPES == 0.0)[0])
     slopes = _SLOPES[energy.argmax(axis=0)]
-    slopes = np.where(energy.max(axis=0) > _STEEPER * energy[level], slopes, 0.0)
+    most = energy.max(axis=0)
+    there = most > _LEAST_OF_MOST * np.percentile(most, 90)  # else a crown's slope is followed
+    slopes = np.where(there & (most > _STEEPER * energy[level]), slopes, 0.0)
     slopes = ndimage.median_filter(slopes, round(_PANEL_M / CELL_M) | 1)
-    return np.interp(x, at, np.cumsum(slopes) * CELL_M).astype(np.float32)
+    lift_m = np.cumsum(slopes) * CELL_M
+    lift_m = np.clip(lift_m - np.median(lift_m), -_MOST_LIFT_M, _MOST_LIFT_M)
+    return np.interp(x, at, lift_m).astype(np.float32)
 
 
 def _moved(picture: Floats, down: Floats) -> Floats:

@@ -68,6 +68,24 @@ def test_a_panel_that_slopes_otherwise_than_the_ground_keeps_its_mesh() -> None:
     left, told = mesh_left(wall, PIXEL_M, lattice)
     assert told[10:-10, 90:140].min() > 0.9
     assert np.median(left[10:-10, 90:140]) > 0.6
+    assert np.median(left[10:-10, 10:60]) > 0.6
+
+
+def test_mesh_is_not_told_beyond_what_the_picture_holds() -> None:
+    chance = np.random.default_rng(4)
+    slope = np.where(X > 3.0, 0.4 * (X - 3.0), 0.0)[None]
+    foot = (Z - slope) < 1.0  # mesh above, ground below
+    veil = np.where(foot, diamonds(X[None], Z - slope), 0.0)
+    wall = (130 - 90 * veil + 4 * chance.normal(size=veil.shape)).astype(np.float32)
+    upright = (130 - 90 * diamonds(X[None], Z) + 4 * chance.normal(size=veil.shape)).astype(
+        np.float32
+    )
+    lattice = find_lattice([upright], [PIXEL_M])
+    assert lattice is not None
+    left, told = mesh_left(wall, PIXEL_M, lattice)
+    assert np.median(left[3:20, 10:60]) > 0.6
+    # 1.2 m down at the left, under the foot, whatever the right half is moved by.
+    assert np.all((left[32:, 10:60] < 0.35) | (told[32:, 10:60] < 0.5))
 
 
 def test_where_nothing_can_be_seen_of_the_fence_nothing_is_told() -> None:
