@@ -95,8 +95,8 @@ def test_the_side_that_is_less_paved_counts(direction: float) -> None:
     left_of_the_line = -columns * math.sin(direction) + rows * math.cos(direction) > 1.0
     paved = np.where(left_of_the_line, 50, -60).astype(np.int8)
     at = np.array([40])
-    one_side = _beside(paved, at, at, np.array([direction]), 0.2)
-    both = _beside(np.abs(paved), at, at, np.array([direction]), 0.2)
+    one_side = _beside(paved, at, at, np.array([direction]), 0.2).min(axis=0)
+    both = _beside(np.abs(paved), at, at, np.array([direction]), 0.2).min(axis=0)
     assert one_side[0] == pytest.approx(-60, abs=1)
     assert both[0] >= 50
 
@@ -112,8 +112,8 @@ def test_a_weak_branch_counts_only_where_it_carries_a_path_on() -> None:
     logits[:41, 0] = 4.0
     pixels = RidgePixels(
         np.full(len(columns), 10, np.int32), columns.astype(np.int32),
-        np.where(columns <= 40, 3.0, 1.8), np.full(len(columns), 2.0), logits,
-        np.full(len(columns), -5.0),
+        np.where(columns <= 40, 3.0, 2.6), np.full(len(columns), 2.0), logits,
+        np.full(len(columns), -5.0), np.full(len(columns), -5.0),
     )  # fmt: skip
     config = FootpathConfig()
     judge = Judge(pixels, config, 0.2, network=True)

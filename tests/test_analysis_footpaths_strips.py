@@ -83,6 +83,18 @@ def test_integration_prefers_the_line_and_keeps_its_direction() -> None:
     assert score[60, 80] < score[60, 60] / 2
 
 
+def test_a_stub_counts_as_much_as_its_length_is_worth() -> None:
+    """8.4 m that stand out by as much as a long line does: more than their share of 19 m."""
+    scores = []
+    for first, last in ((10, 210), (89, 131)):
+        z = np.full((16, 60, 220), curves.GROUND_Z, np.int16)
+        z[0, 30, first:last] += 128
+        score, _ = curves.integrate(z, 0.2)
+        scores.append(score[30, 110] / curves.COUNT - curves.GROUND_Z)
+    assert scores[0] == pytest.approx(128, abs=1)
+    assert scores[1] == pytest.approx(128 * (7 / 17) ** 0.5, rel=0.05)
+
+
 def test_a_path_under_two_picture_pixels_is_not_looked_for() -> None:
     widths = [s.width_m for s in strips.strips_for(0.15, 0.3, (0.35, 0.5, 1.0))]
     assert min(widths) >= 0.5

@@ -30,12 +30,12 @@ class FootpathConfig:
     gsd_m: float = 0.1
     widths_m: tuple[float, ...] = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.6)
     filter_weight: float = 1.0
-    network_weight: float = 0.1
+    network_weight: float = 0.3
     logit_range: tuple[float, float] = (-5.0, 4.0)
-    score_low: float = 1.8
-    score_high: float = 2.2
+    score_low: float = 1.6
+    score_high: float = 2.0
     least_probability: float = 0.5
-    carries_on: float = 0.12
+    carries_on: float = 0.4
     other_score: float = 2.6
     twig_m: float = 2.0
     spur_m: float = 4.0

@@ -37,6 +37,8 @@ _Z_RANGE = (-96, 448)
 _UNSEEN_Z = -32
 """Where there is no picture: about the mean of ground without a path."""
 _UNSEEN_LOGIT = -127
+_GROUND_LOGIT = -2.0
+"""What the network says of ground without a path, about."""
 _RIDGE_REACH = 2
 CLIPPED_LEVEL = 253
 """From which all three colours say that the sensor, or a hole of the mosaic, was white: nothing is
@@ -77,6 +79,8 @@ class RidgePixels:
         logits: (n, 3) float32; of the footpaths, the highest within a pixel.
         beside: (n,) float32, the logit of sealed ground beside the place, on the side where it is
             less: a line of paint has paving on both.
+        flank: (n,) float32, the logit of footpath beside the place, on the side where it is more:
+            bare patches are wide.
     """
 
     rows: Array
@@ -85,6 +89,7 @@ class RidgePixels:
     z: Array
     logits: Array
     beside: Array
+    flank: Array
 
 
 @dataclass(frozen=True)
@@ -247,8 +252,11 @@ class Evidence:
         rows, columns = window.rows // 2, window.columns // 2
         top, left = row - reach, column - reach
         z, logits, valid = self._around(top, left, rows + 2 * reach, columns + 2 * reach)
-        score, direction = curves.integrate(z, 2 * self._grid.gsd_m)
-        count = 2 * curves.STEPS + 1
+        ground = float(curves.GROUND_Z)
+        if self._network is not None:
+            ground += self._config.network_weight * _GROUND_LOGIT * Z_STEPS
+        score, direction = curves.integrate(z, 2 * self._grid.gsd_m, round(ground))
+        count = curves.COUNT
         least = int(np.ceil(self._config.score_low * Z_STEPS * count))
         crest = curves.ridge(score, direction, least, _RIDGE_REACH)
         crest &= valid
@@ -258,7 +266,9 @@ class Evidence:
         inside = shapely.contains_xy(area, xy[:, 0], xy[:, 1])
         r, c = r[inside] + reach, c[inside] + reach
         turn = direction[r, c] * (math.pi / strips.DIRECTIONS)
-        beside = _beside(logits[2], r, c, turn, 2 * self._grid.gsd_m) / LOGIT_STEPS
+        gsd_m = 2 * self._grid.gsd_m
+        beside = _beside(logits[2], r, c, turn, gsd_m).min(axis=0) / LOGIT_STEPS
+        flank = _beside(logits[0], r, c, turn, gsd_m).max(axis=0) / LOGIT_STEPS
         # A ridge may lie a pixel beside the middle of what the network saw.
         logits[0] = cv2.dilate(logits[0].astype(np.int16), np.ones((3, 3), np.uint8))
         kept = np.clip(score[inner] / (_KEPT_STEPS * count), 0, 255).astype(np.uint8)
@@ -271,6 +281,7 @@ class Evidence:
                 z[direction[r, c], r, c].astype(np.float32) / Z_STEPS,
                 logits[:, r, c].T.astype(np.float32) / LOGIT_STEPS,
                 beside.astype(np.float32),
+                flank.astype(np.float32),
             ),
             PackedScores(row, column, rows, columns, packed),
         )
@@ -363,7 +374,7 @@ class Evidence:
 
 
 def _beside(plane: Array, rows: Array, columns: Array, turn: Array, gsd_m: float) -> Array:
-    """The lesser of what a plane holds left and right of places, by means over a metre.
+    """What a plane holds left and right of places, by means over a metre.
 
     Args:
         plane: (n, m) int8.
@@ -372,13 +383,13 @@ def _beside(plane: Array, rows: Array, columns: Array, turn: Array, gsd_m: float
         gsd_m: metres per pixel.
 
     Returns:
-        (k,) float64.
+        (2, k) float64.
     """
     total = cv2.boxFilter(plane.astype(np.float32), -1, (_BESIDE_PX, _BESIDE_PX), normalize=False)
     down = np.round(np.cos(turn) * (_BESIDE_M / gsd_m)).astype(np.int64)
     across = np.round(-np.sin(turn) * (_BESIDE_M / gsd_m)).astype(np.int64)
     sides = [total[rows + s * down, columns + s * across] for s in (1, -1)]
-    return np.minimum(*sides).astype(np.float64) / _BESIDE_PX**2
+    return np.array(sides, np.float64) / _BESIDE_PX**2
 
 
 def _around_px(gsd_m: float) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +37,7 @@ from corridor import Progress, silent
 
 Array = npt.NDArray[Any]
 
+_FIELDS = tuple(field.name for field in fields(RidgePixels))
 _GROUP_PX = 60_000
 _LINE_PX = 6_000
 """Pixels of ridges, and of lines, that a process is given at once: about half a second."""
@@ -213,12 +214,7 @@ def _of(pixels: RidgePixels, lookup: Lookup, places: Array) -> RidgePixels:
     """The ridge pixels among some places, row by row."""
     index = lookup.index(places)
     index = np.unique(index[index >= 0])
-    return RidgePixels(
-        *(
-            getattr(pixels, name)[index]
-            for name in ("rows", "columns", "score", "z", "logits", "beside")
-        )
-    )
+    return RidgePixels(*(getattr(pixels, name)[index] for name in _FIELDS))
 
 
 def ridges(
@@ -243,11 +239,11 @@ def pixels_of(found: Sequence[WindowRidges]) -> RidgePixels:
     """The ridge pixels of all windows, row by row."""
     if not found:
         none = np.zeros(0, np.int32)
-        return RidgePixels(none, none, np.zeros(0), np.zeros(0), np.zeros((0, 3)), np.zeros(0))
-    names = ("rows", "columns", "score", "z", "logits", "beside")
-    values = {name: np.concatenate([getattr(f.pixels, name) for f in found]) for name in names}
+        empty = np.zeros(0)
+        return RidgePixels(none, none, empty, empty, np.zeros((0, 3)), empty, empty)
+    values = {name: np.concatenate([getattr(f.pixels, name) for f in found]) for name in _FIELDS}
     order = np.lexsort((values["columns"], values["rows"]))
-    return RidgePixels(*(values[name][order] for name in names))
+    return RidgePixels(*(values[name][order] for name in _FIELDS))
 
 
 def _thickened(places: Array) -> Array:
@@ -265,6 +261,8 @@ def _groups(pixels: RidgePixels, config: FootpathConfig) -> Iterator[tuple[Array
 
     They and those beside them, so that lines broken by one pixel hold together.
     """
+    if len(pixels.rows) == 0:
+        return
     nodes = 0
     lookup = Lookup(pixels)
     for group in components(_thickened(np.column_stack([pixels.rows, pixels.columns]))):

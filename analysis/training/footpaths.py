@@ -34,11 +34,13 @@ CROP_PX = 256
 BATCH = 8
 POOL = 400
 """Pictures kept to cut from; the oldest gives way to each new one."""
-SCENE_SHARE = 0.7
+SCENE_SHARE = 1.4
 GROUND_SHARE = 0.9
 """Of pictures from scenes and on real ground, for each one that is painted altogether."""
 CROPS_PER_CANVAS = 24
-CLASS_WEIGHT = (1.0, 0.4, 0.4, 0.5)
+ON_PATH = 0.5
+"""Share of the crops that are laid on a footpath, where the picture holds one."""
+CLASS_WEIGHT = (1.0, 0.4, 0.4, 0.1)
 PLOTS_ONLY = (0.0, 0.0, 0.0, 1.0)
 """Plots are few and small: a network of their own learns them in minutes."""
 
@@ -108,6 +110,12 @@ def crop(kept: Kept, rng: np.random.Generator) -> Kept:
     """A random square of a picture, turned and mirrored: input, target and weight."""
     size = kept[0].shape[1]
     at = rng.integers(0, (size - CROP_PX) // 2 + 1, 2) * 2
+    if rng.random() < ON_PATH:
+        # One of few rows and columns of pixels is enough to find a place by.
+        places = np.argwhere((kept[1][0, ::4, ::4] > 0) & (kept[2][0, ::4, ::4] > 0)) * 4
+        if len(places):
+            low = places[rng.integers(len(places))] - rng.integers(0, CROP_PX, 2)
+            at = np.clip(low, 0, size - CROP_PX) // 2 * 2
     cut = np.s_[:, at[0] : at[0] + CROP_PX, at[1] : at[1] + CROP_PX]
     arrays = [plane[cut] for plane in kept]
     turns, mirror = int(rng.integers(4)), rng.random() < 0.5
@@ -173,6 +181,7 @@ def train(
     minutes: float,
     seed: int,
     resume: Path | None,
+    rate: float = 2e-3,
     classes: tuple[float, ...] = CLASS_WEIGHT,
 ) -> None:
     """Trains for some minutes, writing checkpoint, ONNX and log to `out` along the way."""
@@ -184,8 +193,7 @@ def train(
         state = torch.load(resume)
         own = net.state_dict()
         net.load_state_dict({k: v if v.shape == own[k].shape else own[k] for k, v in state.items()})
-    best = 2e-3 if resume is None else 1e-3
-    optimizer = torch.optim.AdamW(net.parameters(), lr=best, weight_decay=1e-3)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=1e-3)
     pool = Pool(sources, rng)
     for _ in range(24):
         pool.renew()
@@ -194,9 +202,9 @@ def train(
     log: list[dict[str, float]] = []
     while (passed := (time.monotonic() - started) / 60) < minutes:
         share = passed / minutes
-        rate = best * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share)))
+        warm = min(1.0, (step + 1) / 100)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * warm * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share)))
         owed += BATCH / CROPS_PER_CANVAS
         while owed >= 1:
             pool.renew()
@@ -256,11 +264,12 @@ def export(net: nn.Module, out: Path) -> None:
 @click.option("--minutes", default=50.0, show_default=True, help="How long to train.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--resume", type=click.Path(path_type=Path), help="Weights (.pt) to go on from.")
+@click.option("--rate", default=2e-3, show_default=True, help="Learning rate at the start.")
 @click.option("--plots", is_flag=True, help="A network for plots alone.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The ONNX file.")
 def main(
     scenes: tuple[Path, ...], ground: tuple[Path, ...], minutes: float, seed: int,
-    resume: Path | None, plots: bool, out: Path,
+    resume: Path | None, rate: float, plots: bool, out: Path,
 ) -> None:  # fmt: skip
     """Trains the footpath network on painted pictures, generated SCENES and path-free GROUND."""
     sources: list[tuple[Source, float]] = [(lambda rng: painted(rng, CANVAS_PX), 1.0)]
@@ -272,7 +281,7 @@ def main(
         json.dumps({"scenes": len(scenes), "ground": [str(g) for g in ground], "seed": seed})
     )
     classes = PLOTS_ONLY if plots else CLASS_WEIGHT
-    train(sources, out, minutes=minutes, seed=seed, resume=resume, classes=classes)
+    train(sources, out, minutes=minutes, seed=seed, resume=resume, rate=rate, classes=classes)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import click
 import cv2
+import geopandas
 import numpy as np
 import numpy.typing as npt
 import rasterio
@@ -46,10 +47,12 @@ FALSE_M_PER_HA = 20.0
 SIGNS = {
     "score": (0.0, 5.0),
     "footpath": (0.0, 5.0),
+    "flank": (-5.0, 0.0),
     "vehicle": (-5.0, 0.0),
     "sealed": (-5.0, 0.0),
     "beside": (-5.0, 0.0),
     "straight": (-0.5, 0.0),
+    "length": (0.0, 2.0),
 }
 """Least and greatest weight of a cue: what speaks for a path nowhere speaks against one. Painted
 paths all wander, because they were painted so; mown ones in the field do not always."""
@@ -83,7 +86,10 @@ def branches(
 
 
 def scene_paths(folder: Path, ortho: Orthophoto) -> OnPath:
-    """Where the paths of a generated scene are; unknown where they are hidden for the most part."""
+    """Where the paths of a generated scene are; unknown where they are hidden for the most part.
+
+    Beside a fence it is unknown too: what runs there is judged by the road (`road_context`).
+    """
     near: dict[bool, list[shapely.Geometry]] = {True: [], False: []}
     for finding in read_findings(folder / "truth.gpkg"):
         if finding.kind is FindingKind.FOOTPATH:
@@ -91,11 +97,15 @@ def scene_paths(folder: Path, ortho: Orthophoto) -> OnPath:
             visible = finding.extra.get("visible_frac")
             seen = visible is None or float(visible) >= LEAST_VISIBLE_FRAC
             near[seen].append(line.buffer(NEAR_M))
-    clear, hidden = shapely.union_all(near[True]), shapely.union_all(near[False])
+    fences = geopandas.read_file(folder / "truth.gpkg", layer="fence_line").to_crs(
+        ortho.crs.to_wkt()
+    )
+    beside = shapely.buffer(fences.geometry.to_numpy(), NEAR_M)
+    clear, unknown = shapely.union_all(near[True]), shapely.union_all([*near[False], *beside])
 
     def on_path(xy: Array) -> Array:
         inside = shapely.contains_xy(clear, *xy.T).astype(float)
-        return np.where((inside == 0) & shapely.contains_xy(hidden, *xy.T), np.nan, inside)
+        return np.where((inside == 0) & shapely.contains_xy(unknown, *xy.T), np.nan, inside)
 
     return on_path
 
