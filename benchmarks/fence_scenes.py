@@ -28,7 +28,7 @@ from corridor import Side, format_station, read_boundaries
 from corridor.findings import BreachType, FenceState
 from scenes import Difficulty, FenceKind, SceneSpec, Season, generate
 
-BAND_M = 8.0
+BAND_M = 25.0
 _LEAST_M = 0.05
 """Of a breach called intact, to be listed: a quarter of a cell is rounding."""
 

@@ -34,7 +34,10 @@ def ground(rows: int, columns: int, seed: int) -> np.ndarray:
 
 
 def fence_picture(folder: Path, gaps: list[tuple[float, float]], offset_m: float = 0.6) -> Path:
-    """A dark fence 12 cm wide that runs east, `offset_m` left of the line drawn at y = 2010."""
+    """A dark fence 12 cm wide that runs east, `offset_m` left of the line drawn at y = 2010.
+
+    With bright posts every 3 m, whose shadows fall to its right: a bare line may be a kerb.
+    """
     columns, rows = round((LENGTH_M + 20) / GSD_M), 1000
     rgb = ground(rows, columns, 3)
     middle = round((2020 - 2010 - offset_m) / GSD_M)
@@ -42,6 +45,9 @@ def fence_picture(folder: Path, gaps: list[tuple[float, float]], offset_m: float
         along_m = column * GSD_M - 10
         if not any(start <= along_m < end for start, end in gaps):
             rgb[middle - 3 : middle + 3, column] *= 0.3
+            if along_m % 3.0 < 0.12:
+                rgb[middle - 6 : middle + 6, column] = 200
+                rgb[middle + 6 : middle + 40, column] *= 0.6
     path = folder / "ortho.tif"
     profile = {
         "driver": "GTiff", "width": columns, "height": rows, "count": 3, "dtype": "uint8",

@@ -103,6 +103,18 @@ def test_exposure_and_white_balance_hardly_change_the_input() -> None:
     assert np.abs(plain - other).mean() < 0.1 * np.abs(plain).mean()
 
 
+def test_a_wire_of_one_fine_row_is_told_from_one_of_the_other_half() -> None:
+    inputs = []
+    for row in (32, 33):
+        rgb = np.random.default_rng(1).uniform(90, 110, (64, 256, 3)).astype(np.float32)
+        rgb[row] += 60
+        inputs.append(network_input(rgb, np.ones(rgb.shape[:2], bool))[:, 16].mean(axis=1))
+    upper, lower = inputs
+    assert upper[0] == pytest.approx(lower[0], rel=0.1)
+    assert upper[3] > 1
+    assert lower[3] < -1
+
+
 def test_an_even_picture_gives_no_nan() -> None:
     rgb = np.full((64, 256, 3), 120, np.float32)
     assert np.isfinite(network_input(rgb, np.zeros(rgb.shape[:2], bool))).all()

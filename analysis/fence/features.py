@@ -1,4 +1,7 @@
-"""What the network sees of a strip: lightness and two colour ratios against their surroundings."""
+"""What the network sees of a strip: lightness and two colour ratios against their surroundings.
+
+A wire is one pixel of 2 cm, so the rows of 4 cm come with the difference of their two halves.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,34 @@ import numpy.typing as npt
 FloatGrid = npt.NDArray[np.float32]
 
 ACROSS_M = 0.04
+FINE_M = ACROSS_M / 2
 ALONG_M = 0.1
 ROWS = 224
 """Rows of the network's input: 8.96 m across, a multiple of 16 cells of 8 cm."""
 NEAR_COLUMNS = 161
 """Columns over which an input is compared with its surroundings: 16 m."""
+CHANNELS = 5
+_LEAST = (0.04, 0.02, 0.02, 0.02, 0.01)
+"""Deviations below which a channel is noise."""
 
 
 def network_input(rgb: FloatGrid, valid: npt.NDArray[np.bool_]) -> FloatGrid:
-    """(3, M, N) channels of a strip (M, N, 3) of 0 to 255.
+    """(5, M, N) channels of a strip (2 M, N, 3) of 0 to 255, its rows `FINE_M` apart.
 
     Lightness and the ratios red to green and blue to green, as logarithms so that exposure and
-    white balance only shift them, less the mean and divided by the deviation of the columns within
-    8 m. Nothing imaged gives 0.
+    white balance only shift them; then, of lightness and red to green, by how much the upper half
+    of a row exceeds its middle. All less the mean and divided by the deviation of the columns
+    within 8 m. Nothing imaged gives 0.
     """
-    logs = np.log(rgb + 8.0)
+    logs = np.log(rgb + np.float32(8.0))
     light = logs @ np.array([0.299, 0.587, 0.114], np.float32)
-    channels = np.stack([light, logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1]])
-    weight = valid.astype(np.float32)
+    fine = (light, logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1])
+    upper, lower = np.stack([each[0::2] for each in fine]), np.stack([each[1::2] for each in fine])
+    channels = np.concatenate([(upper + lower) / 2, (upper[:2] - lower[:2]) / 2])
+    weight = (valid[0::2] & valid[1::2]).astype(np.float32)
     share = _near(weight.sum(axis=0))
     out = np.empty_like(channels)
-    for index, (channel, least) in enumerate(zip(channels, (0.04, 0.02, 0.02), strict=True)):
+    for index, (channel, least) in enumerate(zip(channels, _LEAST, strict=True)):
         mean = _near((channel * weight).sum(axis=0)) / np.maximum(share, 1e-3)
         away = (channel - mean[None, :]) * weight
         # Rounding may leave a variance just below zero.

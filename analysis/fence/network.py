@@ -51,7 +51,7 @@ def look(strip: Strip) -> tuple[FloatGrid, FloatGrid, npt.NDArray[np.float64]]:
     """
     half = (len(strip.offset_m) - 1) // 2
     rows = round(2 * half * strip.across_m / ACROSS_M / BLOCK) * BLOCK
-    size = (strip.last - strip.first, rows)
+    size = (strip.last - strip.first, 2 * rows)
     rgb = cv2.resize(strip.rgb, size, interpolation=cv2.INTER_AREA)
     valid = cv2.resize(strip.valid.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     inputs = network_input(rgb, valid)

@@ -27,12 +27,13 @@ import torch
 from rasterio.errors import RasterioError
 from torch import nn
 
-from analysis.fence.features import ACROSS_M, ALONG_M, ROWS, network_input
+from analysis.fence.features import ALONG_M, CHANNELS, FINE_M, network_input
 from analysis.fence.strip import Centre, straighten
 from analysis.raster import Orthophoto
 from analysis.training.fence_paint import (
     CROP,
     IGNORE,
+    ROWS,
     cut_out,
     disturb,
     grow_cover,
@@ -134,7 +135,7 @@ def _sample(
     for first in range(0, len(centre.xy), 1600):
         last = min(first + 1600, len(centre.xy))
         strip = straighten(ortho, centre, first, last, _REACH_M)
-        rows = round(2 * _REACH_M / ACROSS_M)
+        rows = round(2 * _REACH_M / FINE_M)
         size = (last - first, rows)
         look = {"interpolation": cv2.INTER_AREA}
         parts.append(cv2.resize(strip.rgb, size, **look).astype(np.uint8))
@@ -147,7 +148,7 @@ def _sample(
 
 
 def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-    """A crop: input (3, ROWS, CROP), row of the fence (CROP / 2) or NaN, state (CROP / 2)."""
+    """A crop: input (5, ROWS / 2, CROP), cell of the fence (CROP / 2) or NaN, state (CROP / 2)."""
     height, length = sample.rgb.shape[:2]
     first = int(rng.integers(0, max(1, length - CROP)))
     broken = np.flatnonzero((sample.state == 1) | (sample.state == 2))
@@ -164,13 +165,13 @@ def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.
         + 0.04 * np.sin(2 * np.pi * t / 7.0 + phase[1])
     )
     wander = np.clip(wander, -2.9, 2.9)
-    middle = height / 2 + wander / ACROSS_M
+    middle = height / 2 + wander / FINE_M
     rows = (np.arange(ROWS)[:, None] - ROWS / 2 + middle[None, :]).astype(np.float32)
     columns = np.broadcast_to(along[None, :], rows.shape).astype(np.float32)
     rgb = cv2.remap(sample.rgb, columns, rows, cv2.INTER_LINEAR).astype(np.float32)
     valid = cv2.remap(sample.valid.astype(np.uint8), columns, rows, cv2.INTER_NEAREST) > 0
     state = np.asarray(sample.state[along], dtype=np.int64)
-    row = (ROWS / 2 - wander / ACROSS_M - 0.5).astype(np.float32)
+    row = (ROWS / 2 - wander / FINE_M - 0.5).astype(np.float32)
     if not sample.fenced:
         if valid.mean() > 0.9 and rng.uniform() < 0.8:
             rgb, row, state = paint_fence(rgb, rng)
@@ -180,7 +181,7 @@ def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.
             state = np.where(valid[ROWS // 4 : -ROWS // 4].all(axis=0), 1, IGNORE)
     elif valid.mean() > 0.9:
         if rng.uniform() < 0.2:
-            away = rng.uniform(3.0, 5.0) * rng.choice([-1, 1]) / ACROSS_M
+            away = rng.uniform(3.0, 5.0) * rng.choice([-1, 1]) / FINE_M
             moved = (rows + np.float32(away)).clip(0, height - 1)
             known = cv2.remap(sample.valid.astype(np.uint8), columns, moved, cv2.INTER_NEAREST)
             if known.mean() > 0.98:
@@ -199,7 +200,7 @@ def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.
     pairs = state.reshape(-1, 2)
     state = np.where(pairs[:, 0] == pairs[:, 1], pairs[:, 0], IGNORE)
     row = row.reshape(-1, 2).mean(axis=1)
-    return inputs, (row / 2 - 0.25).astype(np.float32), state
+    return inputs, (row / 4 - 0.375).astype(np.float32), state
 
 
 # The network
@@ -217,13 +218,13 @@ def _block(inward: int, outward: int) -> nn.Sequential:
 
 
 class FenceNet(nn.Module):
-    """A small U-Net from (B, 3, M, N) to (B, 5, M / 2, N / 2): line, then the four states."""
+    """A small U-Net from (B, 5, M, N) to (B, 5, M / 2, N / 2): line, then the four states."""
 
     def __init__(self) -> None:
         super().__init__()
         widths = (16, 24, 40, 56, 72)
         self.stem = nn.Sequential(
-            nn.Conv2d(3, widths[0], 5, stride=2, padding=2, bias=False),
+            nn.Conv2d(CHANNELS, widths[0], 5, stride=2, padding=2, bias=False),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         )
@@ -251,6 +252,13 @@ class FenceNet(nn.Module):
         for index in range(len(self.up) - 1, -1, -1):
             value = self.up[index](torch.cat([self.grow(value), kept[index]], dim=1))
         return self.head(value)
+
+
+def widened(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights of a network with fewer inputs, to which the new ones are nothing yet."""
+    stem = state["stem.0.weight"]
+    more = torch.zeros(stem.shape[0], CHANNELS - stem.shape[1], *stem.shape[2:])
+    return {**state, "stem.0.weight": torch.cat([stem, more], dim=1)}
 
 
 def loss_of(out: torch.Tensor, row: torch.Tensor, state: torch.Tensor) -> tuple[Any, Any]:
@@ -315,7 +323,7 @@ def train(net: FenceNet, samples: list[Sample], given: argparse.Namespace, reloa
 
 def export(net: FenceNet, out: Path) -> None:
     """Writes the network as ONNX."""
-    example = torch.zeros(1, 3, ROWS, 640)
+    example = torch.zeros(1, CHANNELS, ROWS // 2, 640)
     torch.onnx.export(
         net, (example,), out, input_names=["strip"], output_names=["logits"],
         dynamic_axes={"strip": {3: "columns", 2: "rows"}, "logits": {3: "columns", 2: "rows"}},
@@ -352,7 +360,7 @@ def main() -> None:
     torch.manual_seed(given.seed)
     net = FenceNet()
     if given.resume:
-        net.load_state_dict(torch.load(given.resume))
+        net.load_state_dict(widened(torch.load(given.resume)))
     net = net.to(memory_format=torch.channels_last)  # a third faster than the default layout
     net = train(net, reload([]), given, reload).to(memory_format=torch.contiguous_format)
     torch.save(net.state_dict(), given.out.with_suffix(".pt"))
