@@ -1,15 +1,15 @@
-"""The outline of a bed: the rectangle along its rows that holds most of what shows them.
+"""The outlines of beds: rectangles that hold most of what shows them.
 
-People lay out beds with straight edges, along their rows and across them. So of a ragged map of
-where the rows show, the rectangle with the largest sum of evidence for less evidence against is
-the bed; what it leaves over may hold another one beside it.
+People lay out beds with straight edges. So of a ragged map of where a bed shows, the rectangle with
+the largest sum of evidence for less evidence against is the bed; what it leaves over may hold
+another one beside it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,107 +17,166 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 from numba import njit
+from scipy import ndimage
 
-from corridor.values import FloatArray
-
+_SURE = 0.5
+_LEVELS = (0.5, 0.7, 0.85, 0.95)
+"""From which probability a core counts: a higher one where a lower one leaves no rectangle."""
+_RECTANGULAR_FRAC = 0.75
+_LEAST_CORE_M2 = 0.5
+_REACH_M = 1.5
+"""How far a bed may reach beyond its core."""
 _LEAST_SIDE_M = 1.0
-_MOST_BEDS = 12
-_EDGE_FRACS = (0.4, 0.6, 0.8)
-"""Of the strength inside, what counts for a bed; more where less runs beds together."""
-_LEAST_FILLED_FRAC = 0.75
-"""Of a bed so much shows its rows, or what was found is several with ground between."""
-_EVEN_FRAC = 0.35
-"""Rows are about as strong all over a bed; the wave of a rail or kerb sits on one line."""
-_LEAST_WINDOWS = 2
-_FAINTEST_FRAC = 0.4
-"""Beds of one group are about as clear as the clearest; less is the ground's own texture."""
+_LEAST_AREA_M2 = 4.0
+_MOST_BEDS = 6
+"""In one core."""
+_TURNS_DEG = (*range(-45, 45, 9), -6, -3, 3, 6)
+"""Directions tried, from that of the narrowest box around the core."""
 
 
-def beds(
-    level: FloatArray,
-    fits: npt.NDArray[np.bool_],
-    affine: Affine,
-    along_rad: float,
-    period_m: float,
-    middles: FloatArray,
-) -> Iterator[tuple[shapely.Polygon, float]]:
-    """Rectangles along the rows, the one with most evidence first, and the share that shows them.
+class Bed(NamedTuple):
+    """One rectangle.
+
+    Attributes:
+        outline: in the picture's CRS.
+        along_rad: direction of its longer side, counter-clockwise from east, 0 to pi.
+        filled: the share of it that shows a plot.
+        shows: mean probability inside.
+        beyond: mean probability just beyond its edges.
+    """
+
+    outline: shapely.Polygon
+    along_rad: float
+    filled: float
+    shows: float
+    beyond: float
+
+
+def find_beds(
+    plot: npt.NDArray[np.float32], core: npt.NDArray[np.float32], affine: Affine
+) -> Iterator[Bed]:
+    """The beds of a window, that with the most evidence first in each core.
 
     Args:
-        level: (H, W) strength of the rows' wave.
-        fits: (H, W) where the wave stands out from waves in other directions.
-        affine: pixel corners to x, y.
-        along_rad: direction of the rows, counter-clockwise from east.
-        period_m: from row to row.
-        middles: (N, 2) of the windows in which the rows were found.
+        plot: (H, W) probability of ground being a plot's.
+        core: (H, W) probability of its lying well inside one.
+        affine: pixel corners to x, y, north up.
     """
-    cell_m = max(affine.a, period_m / 5)
-    turn = np.array(
-        [[math.cos(along_rad), math.sin(along_rad)], [-math.sin(along_rad), math.cos(along_rad)]]
+    pixel_m = affine.a
+    labels, count = _cores(np.minimum(core, plot), pixel_m)
+    if not count:
+        return
+    # Ground between two beds goes to the nearer core.
+    away, nearest = cv2.distanceTransformWithLabels(
+        (labels == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    corners = np.array(
-        [affine @ corner for corner in ((0, 0), (level.shape[1], 0), level.shape[::-1],
-                                        (0, level.shape[0]))]
-    )  # fmt: skip
-    low = (corners @ turn.T).min(axis=0)
-    shape = np.ceil((np.ptp(corners @ turn.T, axis=0)) / cell_m).astype(int)[::-1] + 1
-    # Cells (column, row) to u, v along and across the rows, to x, y, to the pixels of `level`.
-    to_uv = np.array([[cell_m, 0.0, low[0]], [0.0, cell_m, low[1]], [0.0, 0.0, 1.0]])
-    back = np.eye(3)
-    back[:2, :2] = turn.T
-    into = np.array(~affine, dtype=float).reshape(3, 3) @ back @ to_uv
-    shift = np.eye(3)
-    shift[:2, 2] = 0.5
-    into = np.linalg.inv(shift) @ into @ shift
+    owner = np.zeros(int(nearest.max()) + 1, np.int32)
+    owner[nearest[labels > 0]] = labels[labels > 0]
+    boxes = ndimage.find_objects(labels)
+    reach = math.ceil(_REACH_M / pixel_m)
+    for label, (y, x) in enumerate(boxes, 1):
+        rows = slice(max(y.start - reach, 0), y.stop + reach)
+        columns = slice(max(x.start - reach, 0), x.stop + reach)
+        own = (owner[nearest[rows, columns]] == label) & (away[rows, columns] <= reach)
+        value = np.where(own, plot[rows, columns] - _SURE, -_SURE).astype(np.float32)
+        within = affine @ Affine.translation(columns.start, rows.start)
+        yield from _rectangles(value, labels[rows, columns] == label, within)
 
-    def turned(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        return np.asarray(
-            cv2.warpAffine(
-                values.astype(np.float32), into[:2], (int(shape[1]), int(shape[0])),
-                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            )
-        )  # fmt: skip
 
-    strength = turned(level)
-    good = turned(fits) >= 0.5
-    places = np.floor((middles @ turn.T - low) / cell_m).astype(int)
-    places = np.clip(places, 0, shape[::-1] - 1)
-    left = np.ones(len(places), bool)
-    free = np.ones(strength.shape, bool)
-    strongest = 0.0
-    for _ in range(_MOST_BEDS):
-        if left.sum() < _LEAST_WINDOWS:
-            return
-        inside = float(np.percentile(strength[places[left, 1], places[left, 0]], 75))
-        strongest = max(strongest, inside)
-        if inside <= _FAINTEST_FRAC * strongest:
-            return
-        shows = np.where(good, np.clip(strength / inside, 0.0, 1.2), 0.0)
-        for edge in _EDGE_FRACS:
-            value = np.where(free, shows - edge, -1.0).astype(np.float32)
-            top, bottom, first, last, _ = _largest(value)
-            box = (slice(top, bottom + 1), slice(first, last + 1))
-            filled = float((shows[box] >= _EDGE_FRACS[0]).mean())
-            if filled >= _LEAST_FILLED_FRAC:
-                break
-        else:
-            return
-        held = left & (places[:, 1] >= top) & (places[:, 1] <= bottom)
-        held &= (places[:, 0] >= first) & (places[:, 0] <= last)
-        free[box] = False
-        left &= ~held
-        sides_m = np.array([last - first + 1, bottom - top + 1]) * cell_m
-        if held.sum() < _LEAST_WINDOWS or sides_m.min() < _LEAST_SIDE_M:
-            continue
-        typical, most = np.percentile(strength[box], [50, 95])
-        if typical < _EVEN_FRAC * most:
-            continue
-        uv = (
-            np.array([[first, top], [last + 1, top], [last + 1, bottom + 1], [first, bottom + 1]])
-            * cell_m
-            + low
+def _cores(core: npt.NDArray[np.float32], pixel_m: float) -> tuple[npt.NDArray[np.int32], int]:
+    """Numbers of cores, 0 elsewhere, and how many: what is no rectangle is told apart further."""
+    out = np.zeros(core.shape, np.int32)
+    count = 0
+    least_px = _LEAST_CORE_M2 / pixel_m**2
+    waiting = [(core, (0, 0), 0)]
+    while waiting:
+        part, (y0, x0), level = waiting.pop()
+        number, labels, stats, _ = cv2.connectedComponentsWithStats(
+            (part > _LEVELS[level]).astype(np.uint8), connectivity=4
         )
-        yield shapely.Polygon(uv @ turn), filled
+        for label in range(1, number):
+            x, y, w, h, area = (int(v) for v in stats[label])
+            if area < least_px:
+                continue
+            inside = labels[y : y + h, x : x + w] == label
+            held = np.where(inside, part[y : y + h, x : x + w], 0.0).astype(np.float32)
+            if level + 1 < len(_LEVELS) and not _rectangular(inside):
+                deeper = cv2.connectedComponentsWithStats(
+                    (held > _LEVELS[level + 1]).astype(np.uint8), connectivity=4
+                )[2]
+                if (deeper[1:, cv2.CC_STAT_AREA] >= least_px).any():
+                    waiting.append((held, (y0 + y, x0 + x), level + 1))
+                    continue
+            count += 1
+            out[y0 + y : y0 + y + h, x0 + x : x0 + x + w][inside] = count
+    return out, count
+
+
+def _rectangular(inside: npt.NDArray[np.bool_]) -> bool:
+    ys, xs = np.nonzero(inside)
+    (_, _), (w, h), _ = cv2.minAreaRect(np.column_stack([xs, ys]).astype(np.float32))
+    return len(ys) >= _RECTANGULAR_FRAC * (w + 1) * (h + 1)
+
+
+def _rectangles(
+    value: npt.NDArray[np.float32], core: npt.NDArray[np.bool_], affine: Affine
+) -> Iterator[Bed]:
+    ys, xs = np.nonzero(core)
+    _, _, box_deg = cv2.minAreaRect(np.column_stack([xs, ys]).astype(np.float32))
+    pixel_m = affine.a
+    middle = (value.shape[1] / 2, value.shape[0] / 2)
+    side = math.ceil(math.hypot(*value.shape)) + 2
+    best_sum, left, spin = -1.0, value, np.eye(3)[:2]
+    for turn_deg in _TURNS_DEG:
+        turn = cv2.getRotationMatrix2D(middle, box_deg + turn_deg, 1.0)
+        turn[:, 2] += side / 2 - np.array(middle)
+        turned = cv2.warpAffine(
+            value, turn, (side, side), flags=cv2.INTER_LINEAR, borderValue=-_SURE
+        )
+        ys, xs = np.nonzero(turned > 0)
+        if not len(ys):
+            continue
+        # A rim of 5 pixels is left to tell what lies beyond.
+        y, x = max(int(ys.min()) - 5, 0), max(int(xs.min()) - 5, 0)
+        turned = np.ascontiguousarray(turned[y : ys.max() + 6, x : xs.max() + 6])
+        turn[:, 2] -= (x, y)
+        total = float(_largest(turned)[4])
+        if total > best_sum:
+            best_sum, left, spin = total, turned, turn
+    if best_sum < 0:
+        return
+    size = (left.shape[1], left.shape[0])
+    cores = cv2.warpAffine(core.astype(np.uint8), spin, size, flags=cv2.INTER_NEAREST)
+    # Pixel (column, row) of the turned window to x, y.
+    back = np.vstack([cv2.invertAffineTransform(spin), [0.0, 0.0, 1.0]])
+    for _ in range(_MOST_BEDS):
+        top, bottom, first, last, _ = _largest(left)
+        sides_m = np.array([last - first + 1, bottom - top + 1]) * pixel_m
+        if sides_m.prod() < _LEAST_AREA_M2 or sides_m.min() < _LEAST_SIDE_M:
+            return
+        held = left[top : bottom + 1, first : last + 1]
+        wide = left[max(top - 5, 0) : bottom + 6, max(first - 5, 0) : last + 6]
+        shows = float(held.mean()) + _SURE
+        beyond = (float(wide.sum()) - float(held.sum())) / max(wide.size - held.size, 1) + _SURE
+        filled = float((held > 0).mean())
+        corners = np.array(
+            [[first, top], [last + 1, top], [last + 1, bottom + 1], [first, bottom + 1]], float
+        )
+        # Places of pixels are those of their middles in OpenCV.
+        inside = (back @ np.column_stack([corners - 0.5, np.ones(4)]).T)[:2] + 0.5
+        outline = np.column_stack(affine @ (inside[0], inside[1]))
+        has_core = cores[top : bottom + 1, first : last + 1].sum() * pixel_m**2 >= _LEAST_CORE_M2
+        left[top : bottom + 1, first : last + 1] = -_SURE
+        if not has_core:
+            continue
+        longer = outline[1] - outline[0] if sides_m[0] >= sides_m[1] else outline[2] - outline[1]
+        yield Bed(
+            shapely.Polygon(outline),
+            float(np.arctan2(longer[1], longer[0]) % np.pi),
+            filled,
+            shows,
+            beyond,
+        )
 
 
 @njit(cache=True)

@@ -10,8 +10,9 @@ import shapely
 
 from analysis.loops import inside_area, loop_insides
 from analysis.pieces_of_work import Piece
-from analysis.plots import Plot, find_plots
+from analysis.plots import Plot, blocks, plots_in
 from analysis.raster import CACHE_BYTES, Orthophoto
+from analysis.raster_source import Bounds
 from analysis.results import FenceLine, to_picture, with_extra
 from analysis.sources import AnalyzeSpec, Sources
 from corridor.findings import Finding, FindingKind
@@ -20,10 +21,11 @@ PLOTS = "plots-"
 """What their pieces of work are called."""
 _SERVES_M = 80.0
 """How far people carry tools from where they get in."""
+_BEYOND_M = 3.0
 
 
 def plot_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[Piece]:
-    """One piece for each stretch of ground inside the boundaries that hangs together."""
+    """A piece for each square of ground inside the boundaries."""
     if not spec.plots or not sources.boundaries:
         return []
     tracks = [
@@ -32,25 +34,30 @@ def plot_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[Pi
         for part in range(len(boundary.parts))
     ]
     whole = shapely.box(*ortho.bounds)
-    area = shapely.intersection(inside_area(tracks, spec.inside_m), whole)
+    inside = inside_area(tracks, spec.inside_m)
+    if spec.fence:
+        # The line as drawn may run inside the fence; `within_fences` tells what lies beyond.
+        reach_m = min(_BEYOND_M, *(boundary.offset_tolerance_m for boundary in sources.boundaries))
+        inside = shapely.buffer(inside, reach_m)
+    area = shapely.intersection(inside, whole)
     loops = shapely.intersection(loop_insides([track for _, track in tracks]), whole)
     return [
         Piece(
             f"{PLOTS}{number:04d}",
             _find_plots,
-            (tuple(sources.orthos), ground, loops),
-            weight=float(shapely.area(ground)) / 400.0,
+            (tuple(sources.orthos), square, ground, loops),
+            weight=float(shapely.area(ground)) / 4000.0,
         )
-        for number, ground in enumerate(shapely.get_parts(area))
-        if shapely.get_type_id(ground) == 3 and shapely.area(ground) > 1.0
+        for number, (square, ground) in enumerate(blocks(ortho, area))
+        if shapely.area(ground) > 1.0
     ]
 
 
 def _find_plots(
-    orthos: tuple[Path, ...], area: shapely.Geometry, loops: shapely.Geometry
+    orthos: tuple[Path, ...], square: Bounds, ground: shapely.Geometry, loops: shapely.Geometry
 ) -> list[Plot]:
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
-        return find_plots(Orthophoto.open(orthos), area, loops=loops)
+        return plots_in(Orthophoto.open(orthos), square, ground, loops)
 
 
 def within_fences(plots: Sequence[Plot], lines: Sequence[FenceLine]) -> list[Plot]:

@@ -1,11 +1,9 @@
-"""Rows in the ground: where a picture repeats itself in one direction, as beds and crops do.
+"""Rows in a bed: whether it repeats itself along or across, as planted ground does.
 
-Windows of the picture are looked at in the frequency domain. Rows put their power into one place
-of the spectrum (a period and a direction); grass, crowns and rubble spread it over all directions;
-a single edge, a road or a picture stretched by its own making (as orthophotos are beside steep
-ground) spreads it over all periods of one direction. So a window holds rows if one frequency stands
-out both from its ring (same period, all directions) and from its spoke (same direction, other
-periods).
+A rectangle of ground is averaged along each of its sides in turn. Rows leave a wave in one of the
+two averages, and the same wave in the average of either half of the bed, since rows go through it;
+grass, rubble and noise do not agree from one half to the other. A step or a single line, a kerb or
+a pipe, goes through as well, but its average is no wave: it has no peak at one period.
 
 Two signals are looked at: lightness, and the colour ratio of green to red and blue. Light and shade
 on one material change the first only; plants in soil change the second too.
@@ -13,93 +11,67 @@ on one material change the first only; plants in soil change the second too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 import shapely
-from numba import njit
+from affine import Affine
 
 from analysis.raster import Orthophoto, Patch
 from corridor.values import FloatArray
 
-WINDOW_PX = 64
-HOP_PX = 16
-LEAST_CYCLES, MOST_CYCLES = 6, 16
-"""Periods that fit into a window: fewer are no rows yet, more are finer than four pixels."""
-
-_OCTAVES_M = (0.07, 0.125, 0.22)
-"""Working pixels; their periods are 0.28-0.75 m, 0.5-1.33 m, 0.88-2.35 m."""
-
-_BLOCK_WINDOWS = 48
-_VALID_FRAC = 0.9
+GSD_M = 0.05
+"""The finest pixel that is looked at: five to the finest rows."""
+PERIODS_M = (0.28, 1.8)
+"""Rows are laid out to be reached across; what repeats more widely is posts, or an orchard."""
+_PIXELS_A_PERIOD = 4.0
+_LEAST_ROWS = 2.5
+"""Periods in the rectangle: two lines are no rows yet."""
+_TRIM_M = 0.15
+"""Left off at each edge, where the ground around shows through."""
 # Sensor values added before logarithms, so that the noise of dark pixels does not count as colour.
 _TOE_DN = 12.0
+CLEAR = 0.25
+"""From here on rows are rows (`Rows.clear`): ground without any seldom comes to it."""
+_MOST_TURN_DEG = 10.0
+"""How far a rectangle may lie from its rows."""
+_STRIP_M = 0.4
+_MOST_GROWTH_M = 8.0
+_GROWTH_FRAC = 0.5
+_STEPS = 6.0
+"""Frequencies tried for each that a length can tell apart."""
 
 
-class RowWindow(NamedTuple):
-    """What one window shows.
+class Rows(NamedTuple):
+    """The clearest rows of a rectangle.
 
     Attributes:
-        row, column: place on the grid of windows of its octave.
-        period_m: across the rows.
-        along_rad: direction of the rows, 0 to pi, counter-clockwise from east.
-        ring: the peak over the mean of its ring without what stands out in it.
-        spoke: the peak over the mean of its spoke.
-        colour: the ring of the colour signal at the same place.
-        grain: fine texture along the rows over that across them: about 1 of things that grow, far
-            below of a picture that was stretched.
+        period_m: from row to row; 0 where it is too small to tell any.
+        along_rad: their direction, 0 to pi, counter-clockwise from east.
+        agree: correlation of the two halves' waves, -1 to 1.
+        wave: share of the average's variance that one period holds, 0 to 1.
+        mix: share of the lesser of two colours that the ground splits into.
+        axis: 0 if they repeat along the rectangle's first side, 1 along its second.
+        signal: 0 if lightness shows them best, 1 if colour does.
+        tint: the wave's strength in colour over that in lightness: light and shade have none.
     """
 
-    row: int
-    column: int
     period_m: float
     along_rad: float
-    ring: float
-    spoke: float
-    colour: float
-    grain: float
-
-
-@dataclass(frozen=True)
-class Octave:
-    """One working resolution of a picture, and the grid of windows on it."""
-
-    gsd_m: float
-    left: float
-    top: float
+    agree: float
+    wave: float
+    mix: float
+    axis: int = 0
+    signal: int = 0
+    tint: float = 0.0
 
     @property
-    def hop_m(self) -> float:
-        """Distance between windows."""
-        return HOP_PX * self.gsd_m
-
-    @property
-    def window_m(self) -> float:
-        """Side of a window."""
-        return WINDOW_PX * self.gsd_m
-
-    def centre(self, row: float, column: float) -> tuple[float, float]:
-        """x, y of the middle of a window."""
-        half = self.window_m / 2
-        return self.left + column * self.hop_m + half, self.top - row * self.hop_m - half
-
-
-def octaves(ortho: Orthophoto) -> list[Octave]:
-    """The working resolutions that a picture is fine enough for.
-
-    A picture coarser than a resolution takes its own instead, if that is not the next one already.
-    """
-    left, top = ortho.bounds[0], ortho.bounds[3]
-    sizes: list[float] = []
-    for wanted_m in _OCTAVES_M:
-        gsd_m = max(wanted_m, ortho.gsd_m)
-        if gsd_m <= 1.4 * wanted_m and (not sizes or gsd_m > 1.3 * sizes[-1]):
-            sizes.append(gsd_m)
-    return [Octave(gsd_m, left, top) for gsd_m in sizes]
+    def clear(self) -> float:
+        """How clear they are, 0 to 1."""
+        return max(self.agree, 0.0) * self.wave
 
 
 def signals(patch: Patch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -111,214 +83,228 @@ def signals(patch: Patch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float
     return (red + green + blue) / 3.0, green - (red + blue) / 2.0
 
 
-def row_windows(ortho: Orthophoto, octave: Octave, area: shapely.Geometry) -> Iterator[RowWindow]:
-    """What each window shows whose middle lies in an area, in the picture's CRS, block by block."""
-    west, south, east, north = shapely.bounds(area)
-    half = octave.window_m / 2
-    column0 = max(int(np.floor((west - octave.left - half) / octave.hop_m)), 0)
-    column1 = int(np.ceil((east - octave.left - half) / octave.hop_m)) + 1
-    row0 = max(int(np.floor((octave.top - north - half) / octave.hop_m)), 0)
-    row1 = int(np.ceil((octave.top - south - half) / octave.hop_m)) + 1
-    shapely.prepare(area)
-    for row in range(row0, row1, _BLOCK_WINDOWS):
-        for column in range(column0, column1, _BLOCK_WINDOWS):
-            rows = np.arange(row, min(row + _BLOCK_WINDOWS, row1))
-            columns = np.arange(column, min(column + _BLOCK_WINDOWS, column1))
-            x, _ = octave.centre(0, columns.astype(float))  # type: ignore[arg-type]
-            _, y = octave.centre(rows.astype(float), 0)  # type: ignore[arg-type]
-            wanted = shapely.contains_xy(area, *np.meshgrid(x, y))
-            if wanted.any():
-                yield from _block(ortho, octave, rows, columns, wanted)
+def rows_in(ortho: Orthophoto, outline: shapely.Polygon) -> tuple[Rows, shapely.Polygon]:
+    """What a rectangle shows of rows along or across it, and the rectangle laid along them.
+
+    Beds are laid out along their rows or across them, and rows tell a direction more exactly than
+    ragged edges do: it is turned a little to where they are clearest.
+
+    Args:
+        ortho: the picture.
+        outline: four corners in the picture's CRS.
+    """
+    corners = shapely.get_coordinates(outline)[:4]
+    margin_m = 4 * max(GSD_M, ortho.gsd_m) + 0.08 * float(np.ptp(corners, axis=0).max())
+    low, high = corners.min(axis=0) - margin_m, corners.max(axis=0) + margin_m
+    patch = ortho.read((low[0], low[1], high[0], high[1]), GSD_M)
+    planes = signals(patch)
+    best, laid = _rows(planes, patch.affine, corners), outline
+    straight = _straightened(planes, patch.affine, corners)
+    first, other = corners[1] - corners[0], corners[3] - corners[0]
+    hand = math.copysign(1.0, first[0] * other[1] - first[1] * other[0])
+    for axis in (0, 1):
+        for plane in straight:
+            # Crests that shift along one side with the other: the other is turned to that side.
+            turn_rad = hand * _turn(plane if axis == 0 else plane.T, patch.affine.a)
+            turned = _turned(corners, -turn_rad if axis == 0 else turn_rad)
+            rows = _rows(planes, patch.affine, turned)
+            if rows.clear > best.clear:
+                best, laid = rows, shapely.Polygon(turned)
+    return best, (laid if best.clear >= CLEAR else outline)
 
 
-def _block(
-    ortho: Orthophoto,
-    octave: Octave,
-    rows: npt.NDArray[np.int_],
-    columns: npt.NDArray[np.int_],
-    wanted: npt.NDArray[np.bool_],
-) -> list[RowWindow]:
-    left = octave.left + columns[0] * octave.hop_m
-    top = octave.top - rows[0] * octave.hop_m
-    width_m = ((len(columns) - 1) * HOP_PX + WINDOW_PX) * octave.gsd_m
-    height_m = ((len(rows) - 1) * HOP_PX + WINDOW_PX) * octave.gsd_m
-    bounds = (left, top - height_m, left + width_m, top)
-    if not ortho.overlaps(bounds):
-        return []
-    patch = ortho.read(bounds, octave.gsd_m)
-    light, colour = signals(patch)
-    windows = [
-        _strided(values)[: len(rows), : len(columns)] for values in (light, colour, patch.valid)
-    ]
-    shape = windows[0].shape[:2]
-    enough = windows[2].mean(axis=(2, 3)) >= _VALID_FRAC
-    index = np.argwhere(wanted[: shape[0], : shape[1]] & enough)
-    found: list[RowWindow] = []
-    for chunk in np.array_split(index, max(1, len(index) // 256)):
-        if len(chunk):
-            at = tuple(chunk.T)
-            good = windows[2][at]
-            power = [_power(values[at], good) for values in windows[:2]]
-            for (i, j), values in zip(
-                chunk, _peaks(*power, _RADIUS, _CANDIDATES, _RING_BINS, _RING_STARTS), strict=True
-            ):
-                ky, kx, ring, spoke, tint, grain = values.tolist()
-                found.append(
-                    RowWindow(
-                        row=int(rows[i]),
-                        column=int(columns[j]),
-                        period_m=octave.window_m / float(np.hypot(ky, kx)),
-                        # Image rows run south: a wave vector (ky, kx) points to (kx, -ky).
-                        along_rad=float((np.arctan2(-ky, kx) + np.pi / 2) % np.pi),
-                        ring=ring,
-                        spoke=spoke,
-                        colour=tint,
-                        grain=grain,
-                    )
-                )
-    return found
+def _turn(values: npt.NDArray[np.float32], pixel_m: float) -> float:
+    """How far from straight down the clearest wave's crests run, in radians.
+
+    The mean over strips across the rows is a wave in each; from strip to strip it shifts.
+    """
+    height, width = values.shape
+    shortest = max(PERIODS_M[0], _PIXELS_A_PERIOD * pixel_m)
+    longest = min(PERIODS_M[1], width * pixel_m / _LEAST_ROWS)
+    strip = max(1, round(_STRIP_M / pixel_m))
+    count = height // strip
+    if count < 2 or longest <= shortest:
+        return 0.0
+    strips = values[: count * strip].reshape(count, strip, width).mean(axis=1)
+    flat = np.array([_flat(one, longest, pixel_m) for one in strips])
+    x_m, y_m = (np.arange(width) + 0.5) * pixel_m, np.arange(count) * strip * pixel_m
+    low, high = 1.0 / longest, 1.0 / shortest
+    frequencies = np.linspace(low, high, 2 + int(2.0 * width * pixel_m * (high - low)))
+    waves = flat @ np.exp(-2j * math.pi * np.outer(x_m, frequencies))
+    slopes = np.tan(np.radians(np.arange(-_MOST_TURN_DEG, _MOST_TURN_DEG + 0.1, 0.4)))
+    shifts = np.exp(2j * math.pi * slopes[:, None, None] * y_m[:, None] * frequencies)
+    total = np.abs((waves * shifts).sum(axis=1))
+    return float(np.arctan(slopes[np.unravel_index(np.argmax(total), total.shape)[0]]))
 
 
-def _strided(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """All windows of an array, (rows, columns, WINDOW_PX, WINDOW_PX), without copying."""
-    views = np.lib.stride_tricks.sliding_window_view(values, (WINDOW_PX, WINDOW_PX))
-    return views[::HOP_PX, ::HOP_PX]
+def _turned(corners: FloatArray, turn_rad: float) -> FloatArray:
+    c, s = math.cos(turn_rad), math.sin(turn_rad)
+    middle = corners.mean(axis=0)
+    return np.asarray((corners - middle) @ np.array([[c, s], [-s, c]]) + middle)
 
 
-_HANN = np.hanning(WINDOW_PX).astype(np.float32)
-_TAPER = np.outer(_HANN, _HANN)
+def grown(ortho: Orthophoto, outline: shapely.Polygon, rows: Rows) -> shapely.Polygon:
+    """A rectangle as far as its rows go on beyond it, along them and across.
+
+    Plants come and go, and what shows a bed with them; its rows stay in step from end to end.
+    Ground beside it has none, and rows of the next bed are out of step with them.
+
+    Args:
+        ortho: the picture.
+        outline: four corners in the picture's CRS, along the rows (`rows_in`).
+        rows: what it shows.
+    """
+    corners = shapely.get_coordinates(outline)[:4]
+    first, other = corners[1] - corners[0], corners[3] - corners[0]
+    if rows.axis == 1:
+        corners, (first, other) = corners[[0, 3, 2, 1]], (other, first)
+    one, two = first / np.hypot(*first), other / np.hypot(*other)
+    reach_m = _MOST_GROWTH_M + _TRIM_M
+    wide = corners + reach_m * np.array([-one - two, one - two, one + two, two - one])
+    low, high = wide.min(axis=0), wide.max(axis=0)
+    patch = ortho.read((low[0] - 1, low[1] - 1, high[0] + 1, high[1] + 1), GSD_M)
+    pixel_m = patch.affine.a
+    values = _straightened(signals(patch), patch.affine, wide)[rows.signal]
+    period_px = rows.period_m / pixel_m
+    smooth = cv2.blur(values, (max(3, round(period_px)), 1), borderType=cv2.BORDER_REFLECT)
+    turns = np.exp(-2j * math.pi * np.arange(values.shape[1]) / period_px)
+    wave = (values - smooth) * turns
+    height, width = values.shape
+    edge = round(_MOST_GROWTH_M / pixel_m)
+    left, right, top, bottom = edge, width - edge, edge, height - edge
+    inside = abs(complex(wave[top:bottom, left:right].mean()))
+    step, strip = max(2, round(period_px)), max(2, round(_STRIP_M / pixel_m))
+    grew = True
+    while grew:
+        grew = False
+        for end in (-1, 1):
+            # Along the rows: the same wave, in the next strip.
+            at = slice(top - strip, top) if end < 0 else slice(bottom, bottom + strip)
+            if at.start >= 0 and at.stop <= height:
+                own = complex(wave[top:bottom, left:right].mean())
+                if _in_step(complex(wave[at, left:right].mean()), own, inside):
+                    top, bottom, grew = min(top, at.start), max(bottom, at.stop), True
+            # Across them: one more row, in step with the last two.
+            at = slice(left - step, left) if end < 0 else slice(right, right + step)
+            if at.start >= 0 and at.stop <= width:
+                last = slice(left, left + 2 * step) if end < 0 else slice(right - 2 * step, right)
+                own = complex(wave[top:bottom, last].mean())
+                if _in_step(complex(wave[top:bottom, at].mean()), own, inside):
+                    left, right, grew = min(left, at.start), max(right, at.stop), True
+    out_m = np.array([edge - left, right - (width - edge), edge - top, bottom - (height - edge)])
+    out_m = np.maximum(out_m, 0) * pixel_m
+    return shapely.Polygon(
+        [
+            corners[0] - out_m[0] * one - out_m[2] * two,
+            corners[1] + out_m[1] * one - out_m[2] * two,
+            corners[2] + out_m[1] * one + out_m[3] * two,
+            corners[3] - out_m[0] * one + out_m[3] * two,
+        ]
+    )
 
 
-def _power(values: npt.NDArray[np.float32], good: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Power of windows (N, S, S) in (N, S, S / 2 + 1), each pixel summed with its neighbours."""
-    count = np.maximum(good.sum(axis=(1, 2), keepdims=True), 1)
-    mean = np.where(good, values, 0.0).sum(axis=(1, 2), keepdims=True) / count
-    spectrum = scipy.fft.rfft2(np.where(good, values - mean, 0.0).astype(np.float32) * _TAPER)
-    power = spectrum.real**2 + spectrum.imag**2
-    # The taper spreads a pure wave over its neighbours; together they hold its power.
-    power = power + np.roll(power, 1, axis=1) + np.roll(power, -1, axis=1)
-    wide = power.copy()
-    wide[:, :, 1:] += power[:, :, :-1]
-    wide[:, :, :-1] += power[:, :, 1:]
-    # To the left of column 0 lies the mirror image of column 1.
-    mirror = np.roll(power[:, ::-1, 1], 1, axis=1)
-    wide[:, :, 0] += mirror
-    return np.asarray(wide, dtype=np.float32)
+def _in_step(wave: complex, own: complex, inside: float) -> bool:
+    """Whether a wave is as strong as half of what is inside, and in phase with what it goes on."""
+    return (wave * own.conjugate()).real >= _GROWTH_FRAC * inside * max(abs(own), 1e-12)
 
 
-def _frequencies() -> tuple[FloatArray, npt.NDArray[np.int_]]:
-    ky = np.fft.fftfreq(WINDOW_PX, 1.0 / WINDOW_PX)[:, None]
-    kx = np.arange(WINDOW_PX // 2 + 1)[None, :]
-    radius = np.hypot(ky, kx)
-    chosen = (radius >= LEAST_CYCLES) & (radius <= MOST_CYCLES) & ((kx > 0) | (ky > 0))
-    return radius, np.argwhere(chosen)
+def _straightened(
+    planes: tuple[Any, Any], affine: Affine, corners: FloatArray
+) -> list[npt.NDArray[np.float32]]:
+    """Planes within a rectangle, columns along its first side, a little left off at its edges."""
+    pixel_m = affine.a
+    sides = np.array([corners[1] - corners[0], corners[3] - corners[0]])
+    lengths_m = np.hypot(*sides.T)
+    unit = sides / np.maximum(lengths_m, 1e-9)[:, None]
+    size = np.maximum(np.floor((lengths_m - 2 * _TRIM_M) / pixel_m).astype(int), 1)
+    # Cell (column, row) of the straightened rectangle to x, y, to the patch's pixels.
+    start = corners[0] + unit.sum(axis=0) * (_TRIM_M + pixel_m / 2)
+    inverse = ~affine
+    linear = np.array([[inverse.a, inverse.b], [inverse.d, inverse.e]])
+    into = np.column_stack(
+        [linear @ unit[0] * pixel_m, linear @ unit[1] * pixel_m, np.array(inverse * start) - 0.5]
+    )
+    return [
+        cv2.warpAffine(
+            plane, into, (int(size[0]), int(size[1])), borderMode=cv2.BORDER_REPLICATE,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        )
+        for plane in planes
+    ]  # fmt: skip
 
 
-_RADIUS, _CANDIDATES = _frequencies()
+def _rows(planes: tuple[Any, Any], affine: Affine, corners: FloatArray) -> Rows:
+    straight = _straightened(planes, affine, corners)
+    mix = _mix_frac(straight[1])
+    best = Rows(0.0, 0.0, 0.0, 0.0, mix)
+    for axis in (0, 1):
+        # The wave runs along side `axis`; rows run along the other.
+        along = corners[3] - corners[0] if axis == 0 else corners[1] - corners[0]
+        towards_rad = float(np.arctan2(along[1], along[0]) % np.pi)
+        for signal, plane in enumerate(straight):
+            period_m, agree, wave = _wave(plane if axis == 0 else plane.T, affine.a)
+            rows = Rows(period_m, towards_rad, agree, wave, mix, axis, signal)
+            if rows.clear > best.clear:
+                best = rows
+    if best.period_m:
+        strengths = [
+            _strength(plane if best.axis == 0 else plane.T, affine.a, best.period_m)
+            for plane in straight
+        ]
+        best = best._replace(tint=strengths[1] / max(strengths[0], 1e-6))
+    return best
 
 
-def _rings() -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
-    """The places of each ring, one after another, and where each ring's begin."""
-    places = [np.argwhere(np.abs(_RADIUS - ring) < 0.75) for ring in range(34)]
-    starts = np.concatenate([[0], np.cumsum([len(place) for place in places])])
-    return np.concatenate(places), starts
+def _strength(values: npt.NDArray[np.float32], pixel_m: float, period_m: float) -> float:
+    profile = _flat(values.mean(axis=0), period_m, pixel_m)
+    turns = np.exp(-2j * math.pi * pixel_m / period_m * np.arange(len(profile)))
+    return float(abs((profile * turns).mean()))
 
 
-_RING_BINS, _RING_STARTS = _rings()
-_SPOKE_FROM, _SPOKE_TO = 3, 26
-# A peak falls to half or less of itself this many cycles nearer and farther: the taper's main lobe
-# is four cycles wide.
-_FLANK_CYCLES, _FLANK_FRAC = 2.5, 0.5
-_FINE_FROM, _FINE_TO = 12, 30
-# The mean of a ring is told from a low quantile of its exponential spread, which rows and edges, in
-# few places of the ring, do not lift.
-_RING_QUANTILE = 0.3
+def _wave(values: npt.NDArray[np.float32], pixel_m: float) -> tuple[float, float, float]:
+    """Period, agreement of the halves and share of one period of the mean over the rows."""
+    height, width = values.shape
+    length_m = width * pixel_m
+    shortest = max(PERIODS_M[0], _PIXELS_A_PERIOD * pixel_m)
+    longest = min(PERIODS_M[1], length_m / _LEAST_ROWS)
+    if height < 6 or longest <= shortest:
+        return 0.0, 0.0, 0.0
+    halves = np.array([_flat(half.mean(axis=0), longest, pixel_m)
+                       for half in (values[: height // 2], values[height // 2 :])])  # fmt: skip
+    spread = halves.std(axis=1)
+    if spread.min() < 1e-6:
+        return 0.0, 0.0, 0.0
+    agree = float((halves[0] * halves[1]).mean() / spread.prod())
+    whole = halves.mean(axis=0)
+    at_m = (np.arange(width) + 0.5) * pixel_m
+    low, high = 1.0 / longest, 1.0 / shortest
+    frequencies = np.linspace(low, high, 2 + int(_STEPS * length_m * (high - low)))
+    phase = 2 * math.pi * frequencies[:, None] * at_m[None, :]
+    power = (np.cos(phase) @ whole) ** 2 + (np.sin(phase) @ whole) ** 2
+    share = 2.0 * power / (width * np.maximum((whole**2).sum(), 1e-12))
+    peak = int(np.argmax(share))
+    # Rows are seldom sine waves: their second harmonic is theirs.
+    twice = 2.0 * frequencies[peak]
+    total = float(share[peak])
+    if twice <= 1.0 / (2 * pixel_m):
+        second = np.exp(2j * math.pi * twice * at_m) @ whole
+        total += float(2.0 * abs(second) ** 2 / (width * max((whole**2).sum(), 1e-12)))
+    return 1.0 / float(frequencies[peak]), agree, min(total, 1.0)
 
 
-@njit(cache=True)
-def _peaks(
-    light: Any, colour: Any, radius: Any, candidates: Any, ring_bins: Any, ring_starts: Any
-) -> Any:  # pragma: no cover - compiled
-    """For each window: ky, kx of the peak, then ring, spoke, colour and grain of `RowWindow`."""
-    count, height, width = light.shape
-    out = np.zeros((count, 6))
-    rings = np.zeros((2, 34))
-    values = np.zeros(400)
-    for n in range(count):
-        for channel in range(2):
-            power = light[n] if channel == 0 else colour[n]
-            for ring in range(3, 34):
-                first, end = ring_starts[ring], ring_starts[ring + 1]
-                for place in range(first, end):
-                    values[place - first] = power[ring_bins[place, 0], ring_bins[place, 1]]
-                ordered = np.sort(values[: end - first])
-                level = ordered[int(_RING_QUANTILE * (end - first))]
-                rings[channel, ring] = level / -np.log(1.0 - _RING_QUANTILE) + 1e-12
-        best = -1.0
-        for c in range(candidates.shape[0]):
-            y, x = candidates[c, 0], candidates[c, 1]
-            level = radius[y, x]
-            low = int(level)
-            part = level - low
-            ratio_light = light[n, y, x] / (rings[0, low] * (1 - part) + rings[0, low + 1] * part)
-            ratio_colour = colour[n, y, x] / (rings[1, low] * (1 - part) + rings[1, low + 1] * part)
-            ratio = max(ratio_light, ratio_colour)
-            if ratio > best:
-                signed = y if y < height // 2 else y - height
-                channel = 0 if ratio_light >= ratio_colour else 1
-                power = light[n] if channel == 0 else colour[n]
-                is_peak = True
-                for way in (-1.0, 1.0):
-                    ring_at = level + way * _FLANK_CYCLES
-                    v = int(np.round(signed * ring_at / level)) % height
-                    u = int(np.round(x * ring_at / level))
-                    beside = power[v, u] / rings[channel, int(np.round(ring_at))]
-                    # Towards longer waves the power itself counts too: that of an edge grows on and
-                    # on, and at few cycles it fills much of its ring.
-                    longer = way < 0.0 and power[v, u] > power[y, x]
-                    if beside > _FLANK_FRAC * ratio or longer:
-                        is_peak = False
-                if not is_peak:
-                    continue
-                best = ratio
-                out[n, 0], out[n, 1], out[n, 2] = signed, x, ratio
-                out[n, 3] = 0.0 if ratio_light >= ratio_colour else 1.0
-                out[n, 4] = ratio_colour
-        if best < 0.0:
-            out[n, 0] = 1.0
-            out[n, 3] = 0.0
-            continue
-        channel = int(out[n, 3])
-        power = light[n] if channel == 0 else colour[n]
-        length = np.hypot(out[n, 0], out[n, 1])
-        total = 0.0
-        number = 0
-        for ring in range(_SPOKE_FROM, _SPOKE_TO):
-            if abs(ring - length) < 3.0 or abs(ring - 2.0 * length) < 3.0:
-                continue
-            y = int(np.round(out[n, 0] * ring / length))
-            x = int(np.round(out[n, 1] * ring / length))
-            total += power[y % height, x] / rings[channel, ring]
-            number += 1
-        out[n, 3] = out[n, 2] / max(total / max(number, 1), 1.0)
-        along, across = 0.0, 0.0
-        along_count, across_count = 0, 0
-        for y in range(height):
-            signed = y if y < height // 2 else y - height
-            for x in range(width):
-                size_at = radius[y, x]
-                if size_at < _FINE_FROM or size_at > _FINE_TO:
-                    continue
-                value = light[n, y, x] / rings[0, int(np.round(size_at))]
-                turn = abs(signed * out[n, 0] + x * out[n, 1]) / (size_at * length)
-                if turn < 0.35:
-                    along += value
-                    along_count += 1
-                elif turn > 0.94:
-                    cycles = size_at / length
-                    if abs(cycles - np.round(cycles)) * length >= 3.0:
-                        across += value
-                        across_count += 1
-        if across_count > 0 and along_count > 0:
-            out[n, 5] = (along / along_count) / max(across / across_count, 1e-9)
-    return out
+def _flat(profile: npt.NDArray[np.float32], longest_m: float, pixel_m: float) -> FloatArray:
+    """A profile without what changes more slowly than rows."""
+    values = profile.astype(np.float64)
+    sigma = 0.6 * longest_m / pixel_m
+    smooth = cv2.GaussianBlur(values[None, :], (0, 0), sigma, borderType=cv2.BORDER_REFLECT)[0]
+    flat = values - smooth
+    return np.asarray(flat - flat.mean())
+
+
+def _mix_frac(colour: npt.NDArray[Any]) -> float:
+    """The share of the lesser of two colours, split by Otsu's threshold."""
+    low, high = np.percentile(colour, [0.5, 99.5])
+    scaled = np.clip((colour - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
+    threshold, _ = cv2.threshold(scaled, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    share = float((scaled > threshold).mean())
+    return min(share, 1.0 - share)

@@ -70,10 +70,11 @@ def test_plots_are_looked_for_inside_boundaries_only(tmp_path: Path) -> None:
     ortho = picture(tmp_path / "a.tif")
     lonlat = ortho.to_lonlat([[X0 + 10, Y0 - 50], [X0 + 200, Y0 - 50]])
     sources = Sources(ortho.paths, [Boundary("G1", Side.LEFT, (lonlat,), (0.0,))])
-    (piece,) = plot_work(ortho, sources, AnalyzeSpec(inside_m=20.0))
-    _, south, _, north = shapely.total_bounds(piece.arguments[1])
     # The road is to the right of a left fence: south of a line to the east.
-    assert abs(north - (Y0 - 50)) < 0.5
-    assert abs(south - (Y0 - 70)) < 0.5
+    for fence, beyond_m in ((False, 0.0), (True, 2.0)):
+        pieces = plot_work(ortho, sources, AnalyzeSpec(inside_m=20.0, fence=fence))
+        _, south, _, north = shapely.total_bounds([piece.arguments[2] for piece in pieces])
+        assert abs(north - (Y0 - 50 + beyond_m)) < 0.5
+        assert abs(south - (Y0 - 70 - beyond_m)) < 0.5
     assert plot_work(ortho, Sources(ortho.paths), AnalyzeSpec()) == []
     assert plot_work(ortho, sources, AnalyzeSpec(plots=False)) == []

@@ -1,0 +1,171 @@
+"""Fits the judge of plots: `python -m analysis.training.plots_judge SCENES…`.
+
+The weights of the logistic function in `analysis.plots` are fitted on what it finds in folders that
+`fencewalk scene` wrote, and written as `analysis/models/plots.json`. What is printed is judged by
+fits that did not see the scene (five parts of the scenes in turn). The scenes should be none that
+the network was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import geopandas
+import numpy as np
+import shapely
+from scipy.optimize import linear_sum_assignment
+
+from analysis.plots import CUES, Plot, find_plots
+from analysis.raster import Orthophoto
+from corridor import write_json
+from corridor.findings import FindingKind, read_findings
+from corridor.values import FloatArray
+
+MODEL = Path(__file__).parents[1] / "models" / "plots.json"
+LEAST_IOU = 0.5
+_INSIDE_M = 60.0
+_FOLDS = 5
+_SHRINK = 2.0
+
+
+@dataclass(frozen=True)
+class Example:
+    """One find.
+
+    Attributes:
+        scene: its folder's name.
+        plot: the find.
+        iou: with the true plot that it overlaps most.
+        true: the number of the true plot that it matches, None if none.
+    """
+
+    scene: str
+    plot: Plot
+    iou: float
+    true: int | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one scene has to tell."""
+
+    examples: tuple[Example, ...]
+    plots: int
+
+
+def told_by(folder: Path) -> Told:
+    """All finds of a scene inside its fences, and the number of its plots."""
+    ortho = Orthophoto.open(folder / "ortho.tif")
+    truth = [
+        shapely.transform(finding.geometry, ortho.to_xy)
+        for finding in read_findings(folder / "truth.gpkg")
+        if finding.kind is FindingKind.PLOT
+    ]
+    found = find_plots(ortho, inside_fences(folder, ortho, truth), least_confidence=0.0)
+    iou = np.zeros((len(found), len(truth)))
+    for i, plot in enumerate(found):
+        for j, outline in enumerate(truth):
+            shared = float(shapely.area(shapely.intersection(plot.outline, outline)))
+            iou[i, j] = shared / (plot.area_m2 + float(shapely.area(outline)) - shared)
+    rows, columns = linear_sum_assignment(np.where(iou >= LEAST_IOU, 1.0 - iou, 10.0))
+    match = {int(i): int(j) for i, j in zip(rows, columns, strict=True) if iou[i, j] >= LEAST_IOU}
+    return Told(
+        tuple(
+            Example(folder.name, plot, float(iou[i].max(initial=0.0)), match.get(i))
+            for i, plot in enumerate(found)
+        ),
+        len(truth),
+    )
+
+
+def inside_fences(
+    folder: Path, ortho: Orthophoto, plots: Sequence[shapely.Geometry]
+) -> shapely.Geometry:
+    """The ground between the true fences of a scene, and its plots."""
+    fences = geopandas.read_file(folder / "truth.gpkg", layer="fence_line").to_crs(
+        ortho.crs.to_wkt()
+    )
+    inward, outward = [], []
+    for line, side in zip(fences.geometry, fences["side"], strict=True):
+        reach_m = -_INSIDE_M if side == "left" else _INSIDE_M
+        inward.append(shapely.buffer(line, reach_m, single_sided=True))
+        outward.append(shapely.buffer(line, -reach_m, single_sided=True))
+    ground = shapely.difference(shapely.union_all(inward), shapely.union_all(outward))
+    return shapely.union_all([ground, *plots])
+
+
+def fitted(examples: Sequence[Example]) -> dict[str, float]:
+    """Weights of a logistic function by Newton's method, a little shrunk."""
+    cues, true = _design(examples)
+    mean, spread = cues.mean(axis=0), cues.std(axis=0) + 1e-9
+    design = np.column_stack([(cues - mean) / spread, np.ones(len(cues))])
+    shrink = np.append(np.full(len(CUES), _SHRINK), 1e-9)
+    beta = np.zeros(design.shape[1])
+    for _ in range(60):
+        chance = 1.0 / (1.0 + np.exp(-design @ beta))
+        slope = design.T @ (chance - true) + shrink * beta
+        bend = (design * (chance * (1 - chance))[:, None]).T @ design + np.diag(shrink)
+        beta -= np.linalg.solve(bend, slope)
+    weights = dict(zip(CUES, (beta[:-1] / spread).tolist(), strict=True))
+    weights["bias"] = float(beta[-1] - (beta[:-1] * mean / spread).sum())
+    return weights
+
+
+def _design(examples: Sequence[Example]) -> tuple[FloatArray, FloatArray]:
+    return (
+        np.array([[one.plot.evidence[cue] for cue in CUES] for one in examples]),
+        np.array([one.true is not None for one in examples], dtype=np.float64),
+    )
+
+
+def judged(told: Sequence[Told]) -> tuple[list[Example], FloatArray]:
+    """All finds, and the probability of each by a fit that did not see its scene."""
+    every = [one for each in told for one in each.examples]
+    names = sorted({one.scene for one in every})
+    fold = {name: number % _FOLDS for number, name in enumerate(names)}
+    chance = np.zeros(len(every))
+    for number in range(_FOLDS):
+        others = [one for one in every if fold[one.scene] != number]
+        if len({one.true is None for one in others}) < 2:
+            continue
+        weights = fitted(others)
+        for index, one in enumerate(every):
+            if fold[one.scene] == number:
+                total = weights["bias"] + sum(weights[c] * one.plot.evidence[c] for c in CUES)
+                chance[index] = 1.0 / (1.0 + np.exp(-total))
+    return every, chance
+
+
+def table(told: Sequence[Told]) -> Iterator[str]:
+    """Plots matched and reported, by the least probability."""
+    every, chance = judged(told)
+    true = sum(one.plots for one in told)
+    yield f"{len(told)} scenes, {true} plots"
+    yield "| from a probability of | reported | matched | recall | precision | F1 |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for least in np.arange(0.2, 0.85, 0.1):
+        kept = [one for one, sure in zip(every, chance, strict=True) if sure >= least]
+        right = sum(one.true is not None for one in kept)
+        yield (
+            f"| {least:.1f} | {len(kept)} | {right} | {right / max(true, 1):.2f} | "
+            f"{right / max(len(kept), 1):.2f} | {2 * right / max(len(kept) + true, 1):.2f} |"
+        )
+
+
+@click.command()
+@click.argument("scenes", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--out", type=click.Path(path_type=Path), default=MODEL, show_default=True)
+def main(scenes: tuple[Path, ...], out: Path) -> None:
+    """Fits the judge on what the network finds in generated SCENES."""
+    told = [told_by(folder) for folder in scenes]
+    for line in table(told):
+        click.echo(line)
+    weights = fitted([one for each in told for one in each.examples])
+    write_json(out, {"version": 1, "weights": {cue: round(w, 4) for cue, w in weights.items()}})
+
+
+if __name__ == "__main__":
+    main()
