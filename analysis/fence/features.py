@@ -31,21 +31,22 @@ def network_input(rgb: FloatGrid, valid: npt.NDArray[np.bool_]) -> FloatGrid:
     of a row exceeds its middle. All less the mean and divided by the deviation of the columns
     within 8 m. Nothing imaged gives 0.
     """
-    logs = np.log(rgb + np.float32(8.0))
-    light = logs @ np.array([0.299, 0.587, 0.114], np.float32)
-    fine = (light, logs[..., 0] - logs[..., 1], logs[..., 2] - logs[..., 1])
-    upper, lower = np.stack([each[0::2] for each in fine]), np.stack([each[1::2] for each in fine])
-    channels = np.concatenate([(upper + lower) / 2, (upper[:2] - lower[:2]) / 2])
+    red, green, blue = (np.log(plane + np.float32(8.0)) for plane in cv2.split(rgb))
+    light = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+    pairs = [(each[0::2], each[1::2]) for each in (light, red - green, blue - green)]
+    channels = [(upper + lower) * np.float32(0.5) for upper, lower in pairs]
+    channels += [(upper - lower) * np.float32(0.5) for upper, lower in pairs[:2]]
     weight = (valid[0::2] & valid[1::2]).astype(np.float32)
-    share = _near(weight.sum(axis=0))
-    out = np.empty_like(channels)
-    for index, (channel, least) in enumerate(zip(channels, _LEAST, strict=True)):
-        mean = _near((channel * weight).sum(axis=0)) / np.maximum(share, 1e-3)
-        away = (channel - mean[None, :]) * weight
+    share = np.maximum(_near(weight.sum(axis=0)), np.float32(1e-3))
+    out = np.empty((CHANNELS, *weight.shape), np.float32)
+    for own, channel, least in zip(out, channels, _LEAST, strict=True):
+        mean = _near((channel * weight).sum(axis=0)) / share
+        away = np.subtract(channel, mean[None, :], out=own)
+        away *= weight
         # Rounding may leave a variance just below zero.
-        variance = np.maximum(_near((away * away).sum(axis=0)) / np.maximum(share, 1e-3), 0.0)
-        out[index] = away / np.maximum(np.sqrt(variance), least)[None, :]
-    return np.clip(out, -5.0, 5.0).astype(np.float32)
+        variance = np.maximum(_near(np.square(away).sum(axis=0)) / share, 0.0)
+        own /= np.maximum(np.sqrt(variance), np.float32(least))[None, :]
+    return np.clip(out, -5.0, 5.0, out=out)
 
 
 def _near(row: FloatGrid) -> FloatGrid:
