@@ -11,8 +11,10 @@ from analysis.fence.decode import (
     INTACT,
     OBSCURED,
     find_line,
+    second_opinion,
     smooth_states,
     states_along,
+    unsure,
 )
 
 OFFSET_M = (np.arange(41) - 20) * 0.08
@@ -82,3 +84,21 @@ def test_what_is_not_trusted_takes_its_neighbours_state() -> None:
     trust[50:60] = 0.0
     sequence = smooth_states(certain(truth), trust)
     assert (sequence == INTACT).all()
+
+
+def test_the_template_is_asked_only_where_the_network_hesitates() -> None:
+    """The template says ground everywhere; a sure network is believed, a hesitating one is not."""
+    ratio = np.full(1200, -6.0)
+    answers = []
+    for chance in (0.999, 0.7):
+        state = np.tile([chance, 1 - chance, 0.0, 0.0], (1200, 1))
+        answers.append(second_opinion(state, ratio)[600, INTACT])
+    sure, hesitating = answers
+    assert sure > 0.99
+    assert hesitating < 0.3
+
+
+def test_a_gap_that_is_clear_to_the_network_does_not_make_it_unsure() -> None:
+    state = np.tile([0.999, 0.001, 0.0, 0.0], (1200, 1))
+    state[500:600] = [0.6, 0.4, 0.0, 0.0]
+    assert unsure(state).max() == 0.0
