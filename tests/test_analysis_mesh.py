@@ -55,14 +55,18 @@ def test_mesh_as_light_as_what_lies_behind_it_is_not_told() -> None:
     assert told[10:-10, 91:96].min() > 0.9
 
 
+SLOPE = np.where(X > 3.0, 0.4 * (X - 3.0), 0.0)[None]
+
+
+def veiled(veil: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+    """Wires of lightness 40 before ground of 130."""
+    return (130 - 90 * veil + 4 * chance.normal(size=veil.shape)).astype(np.float32)
+
+
 def test_a_panel_that_slopes_otherwise_than_the_ground_keeps_its_mesh() -> None:
     chance = np.random.default_rng(4)
-    slope = np.where(X > 3.0, 0.4 * (X - 3.0), 0.0)[None]
-    veil = diamonds(X[None], Z - slope)
-    wall = (130 - 90 * veil + 4 * chance.normal(size=veil.shape)).astype(np.float32)
-    upright = (130 - 90 * diamonds(X[None], Z) + 4 * chance.normal(size=veil.shape)).astype(
-        np.float32
-    )
+    veil = diamonds(X[None], Z - SLOPE)
+    wall, upright = veiled(veil, chance), veiled(diamonds(X[None], Z), chance)
     lattice = find_lattice([upright], [PIXEL_M])
     assert lattice is not None
     left, told = mesh_left(wall, PIXEL_M, lattice)
@@ -73,13 +77,9 @@ def test_a_panel_that_slopes_otherwise_than_the_ground_keeps_its_mesh() -> None:
 
 def test_mesh_is_not_told_beyond_what_the_picture_holds() -> None:
     chance = np.random.default_rng(4)
-    slope = np.where(X > 3.0, 0.4 * (X - 3.0), 0.0)[None]
-    foot = (Z - slope) < 1.0  # mesh above, ground below
-    veil = np.where(foot, diamonds(X[None], Z - slope), 0.0)
-    wall = (130 - 90 * veil + 4 * chance.normal(size=veil.shape)).astype(np.float32)
-    upright = (130 - 90 * diamonds(X[None], Z) + 4 * chance.normal(size=veil.shape)).astype(
-        np.float32
-    )
+    foot = (Z - SLOPE) < 1.0  # mesh above, ground below
+    veil = np.where(foot, diamonds(X[None], Z - SLOPE), 0.0)
+    wall, upright = veiled(veil, chance), veiled(diamonds(X[None], Z), chance)
     lattice = find_lattice([upright], [PIXEL_M])
     assert lattice is not None
     left, told = mesh_left(wall, PIXEL_M, lattice)

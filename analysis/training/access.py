@@ -23,6 +23,7 @@ from analysis.pipeline import analyze
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine
 from analysis.sources import AnalyzeSpec, Sources
+from analysis.training.logistic import fit_weights
 from corridor import Side, read_boundaries, write_json
 from corridor.findings import FencePiece, FenceState, Finding, FindingKind, read_findings
 from corridor.values import FloatArray
@@ -109,27 +110,10 @@ def examples_of(
 
 
 def fitted(examples: Sequence[Example]) -> dict[str, float]:
-    """Weights of a logistic function by Newton's method, a little shrunk."""
-    cues, true = _design(examples)
-    mean, spread = cues.mean(axis=0), cues.std(axis=0) + 1e-9
-    design = np.column_stack([(cues - mean) / spread, np.ones(len(cues))])
-    shrink = np.append(np.full(len(CUES), _SHRINK), 1e-9)
-    beta = np.zeros(design.shape[1])
-    for _ in range(60):
-        chance = 1.0 / (1.0 + np.exp(-design @ beta))
-        slope = design.T @ (chance - true) + shrink * beta
-        bend = (design * (chance * (1 - chance))[:, None]).T @ design + np.diag(shrink)
-        beta -= np.linalg.solve(bend, slope)
-    by_cue = dict(zip(CUES, (beta[:-1] / spread).tolist(), strict=True))
-    by_cue["bias"] = float(beta[-1] - (beta[:-1] * mean / spread).sum())
-    return by_cue
-
-
-def _design(examples: Sequence[Example]) -> tuple[FloatArray, FloatArray]:
-    return (
-        np.array([one.cues for one in examples]),
-        np.array([one.true is not None for one in examples], dtype=np.float64),
-    )
+    """Weights of a logistic function, a little shrunk."""
+    cues = np.array([one.cues for one in examples])
+    true = np.array([one.true is not None for one in examples], dtype=np.float64)
+    return fit_weights(CUES, cues, true, _SHRINK)
 
 
 def judged(told: Sequence[Told]) -> tuple[list[Example], FloatArray]:

@@ -41,8 +41,6 @@ CROPS_PER_CANVAS = 24
 ON_PATH = 0.5
 """Share of the crops that are laid on a footpath, where the picture holds one."""
 CLASS_WEIGHT = (1.0, 0.4, 0.4, 0.1)
-PLOTS_ONLY = (0.0, 0.0, 0.0, 1.0)
-"""Plots are few and small: a network of their own learns them in minutes."""
 
 
 class Block(nn.Module):
@@ -126,18 +124,15 @@ def crop(kept: Kept, rng: np.random.Generator) -> Kept:
     return planes, target, weight
 
 
-def loss_of(
-    logits: Tensor, target: Tensor, weight: Tensor, classes: tuple[float, ...] = CLASS_WEIGHT
-) -> Tensor:
-    """Weighted cross entropy of each class, and overlap (dice) of the one that counts most."""
+def loss_of(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted cross entropy of each class, and overlap (dice) of footpaths."""
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     # Footpaths cover a few per cent of the ground.
     balance = 1 + 3 * target
     parts = (entropy * weight * balance).sum(dim=(0, 2, 3)) / (weight.sum(dim=(0, 2, 3)) + 1)
-    total = (parts * torch.tensor(classes)).sum()
-    most = int(np.argmax(classes))
-    found = torch.sigmoid(logits[:, most]) * weight[:, most]
-    wanted = target[:, most] * weight[:, most]
+    total = (parts * torch.tensor(CLASS_WEIGHT)).sum()
+    found = torch.sigmoid(logits[:, 0]) * weight[:, 0]
+    wanted = target[:, 0] * weight[:, 0]
     dice = 1 - (2 * (found * wanted).sum() + 50) / (found.sum() + wanted.sum() + 50)
     return total + 0.5 * dice
 
@@ -182,7 +177,6 @@ def train(
     seed: int,
     resume: Path | None,
     rate: float = 2e-3,
-    classes: tuple[float, ...] = CLASS_WEIGHT,
 ) -> None:
     """Trains for some minutes, writing checkpoint, ONNX and log to `out` along the way."""
     torch.set_num_threads(1)
@@ -211,7 +205,7 @@ def train(
             owed -= 1
         net.train()
         planes, target, weight = pool.batch()
-        loss = loss_of(net(planes), target, weight, classes)
+        loss = loss_of(net(planes), target, weight)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -265,23 +259,20 @@ def export(net: nn.Module, out: Path) -> None:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--resume", type=click.Path(path_type=Path), help="Weights (.pt) to go on from.")
 @click.option("--rate", default=2e-3, show_default=True, help="Learning rate at the start.")
-@click.option("--plots", is_flag=True, help="A network for plots alone.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The ONNX file.")
 def main(
     scenes: tuple[Path, ...], ground: tuple[Path, ...], minutes: float, seed: int,
-    resume: Path | None, rate: float, plots: bool, out: Path,
+    resume: Path | None, rate: float, out: Path,
 ) -> None:  # fmt: skip
     """Trains the footpath network on painted pictures, generated SCENES and path-free GROUND."""
     sources: list[tuple[Source, float]] = [(lambda rng: painted(rng, CANVAS_PX), 1.0)]
     sources += [(read_ground(path), GROUND_SHARE / len(ground)) for path in ground]
     if scenes:
-        share = 2 * SCENE_SHARE if plots else SCENE_SHARE
-        sources.append((scene_samples(scenes, CANVAS_PX, plots=plots), share))
+        sources.append((scene_samples(scenes, CANVAS_PX), SCENE_SHARE))
     click.echo(
         json.dumps({"scenes": len(scenes), "ground": [str(g) for g in ground], "seed": seed})
     )
-    classes = PLOTS_ONLY if plots else CLASS_WEIGHT
-    train(sources, out, minutes=minutes, seed=seed, resume=resume, rate=rate, classes=classes)
+    train(sources, out, minutes=minutes, seed=seed, resume=resume, rate=rate)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,6 @@ class _Scene:
     plot: Array
     not_inside: Array
     on_path: Array
-    on_plot: Array
     gsd_m: float
 
 
@@ -86,10 +85,7 @@ def _read(folder: Path) -> _Scene:
         contrast(patch.rgb, footpath > 0, ~ignore, patch.affine.a) < LEAST_SEEN
     )
     places = np.argwhere((footpath > 0) & ~ignore)
-    on_plot = np.argwhere((plot > 0) & ~ignore)[::50]
-    return _Scene(
-        patch.rgb, footpath, ignore, plot, inside == 0, places, on_plot, float(patch.affine.a)
-    )
+    return _Scene(patch.rgb, footpath, ignore, plot, inside == 0, places, float(patch.affine.a))
 
 
 def contrast(rgb: Array, path: Array, known: Array, gsd_m: float) -> Array:
@@ -132,9 +128,7 @@ def _drawn(shape: shapely.Geometry, patch: Any) -> Array:
     )
 
 
-def scene_samples(
-    folders: Sequence[Path], size_px: int, *, plots: bool = False
-) -> Callable[[np.random.Generator], Sample]:
+def scene_samples(folders: Sequence[Path], size_px: int) -> Callable[[np.random.Generator], Sample]:
     """A source of pictures out of generated scenes, each seen through another camera.
 
     Footpaths are learned from them; what else there is built is no footpath, and more is not told.
@@ -143,7 +137,6 @@ def scene_samples(
         folders: each with ortho.tif, truth.gpkg and scene.json, or with such folders in it, where
             new ones may turn up while they are read.
         size_px: of the pictures.
-        plots: whether to look at plots rather than at paths.
     """
     scenes: dict[Path, _Scene] = {}
 
@@ -163,7 +156,7 @@ def scene_samples(
         gsd_m = float(rng.uniform(0.075, 0.15))
         rows, columns = scene.footpath.shape
         centre = rng.uniform(0, 1, 2) * (rows, columns)
-        places = scene.on_plot if plots else scene.on_path
+        places = scene.on_path
         if len(places) and rng.random() < 0.7:
             spread = 0.3 * size_px * gsd_m / scene.gsd_m
             centre = places[rng.integers(len(places))] + rng.normal(0, spread, 2)

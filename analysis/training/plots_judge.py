@@ -20,6 +20,7 @@ from scipy.optimize import linear_sum_assignment
 
 from analysis.plots import CUES, Plot, find_plots
 from analysis.raster import Orthophoto
+from analysis.training.logistic import fit_weights
 from corridor import write_json
 from corridor.findings import FindingKind, read_findings
 from corridor.values import FloatArray
@@ -98,27 +99,10 @@ def inside_fences(
 
 
 def fitted(examples: Sequence[Example]) -> dict[str, float]:
-    """Weights of a logistic function by Newton's method, a little shrunk."""
-    cues, true = _design(examples)
-    mean, spread = cues.mean(axis=0), cues.std(axis=0) + 1e-9
-    design = np.column_stack([(cues - mean) / spread, np.ones(len(cues))])
-    shrink = np.append(np.full(len(CUES), _SHRINK), 1e-9)
-    beta = np.zeros(design.shape[1])
-    for _ in range(60):
-        chance = 1.0 / (1.0 + np.exp(-design @ beta))
-        slope = design.T @ (chance - true) + shrink * beta
-        bend = (design * (chance * (1 - chance))[:, None]).T @ design + np.diag(shrink)
-        beta -= np.linalg.solve(bend, slope)
-    weights = dict(zip(CUES, (beta[:-1] / spread).tolist(), strict=True))
-    weights["bias"] = float(beta[-1] - (beta[:-1] * mean / spread).sum())
-    return weights
-
-
-def _design(examples: Sequence[Example]) -> tuple[FloatArray, FloatArray]:
-    return (
-        np.array([[one.plot.evidence[cue] for cue in CUES] for one in examples]),
-        np.array([one.true is not None for one in examples], dtype=np.float64),
-    )
+    """Weights of a logistic function, a little shrunk."""
+    cues = np.array([[one.plot.evidence[cue] for cue in CUES] for one in examples])
+    true = np.array([one.true is not None for one in examples], dtype=np.float64)
+    return fit_weights(CUES, cues, true, _SHRINK)
 
 
 def judged(told: Sequence[Told]) -> tuple[list[Example], FloatArray]:
