@@ -40,7 +40,7 @@ from analysis.oblique import SideView, look_from_the_side, read_oblique
 from analysis.output import write_findings
 from analysis.picture_work import chips_of, fence_pictures
 from analysis.pieces_of_work import Crew, Kept, Piece, forget, give_back, run_pieces, sweep
-from analysis.plot_work import PLOTS, plot_work, served, within_fences
+from analysis.plot_work import PLOTS, plot_notes, plot_work, served, within_fences
 from analysis.plots import Plot, plot_findings
 from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.results import (
@@ -195,7 +195,7 @@ def put_together(
         findings=tuple(ranked),
         crossings=tuple(ways),
         layers=layers,
-        notes=(*ortho.notes, *_notes_of(seen_by)),
+        notes=(*ortho.notes, *_notes_of(seen_by), *plot_notes(ortho, spec)),
         inputs=inputs,
     )
 

@@ -10,6 +10,7 @@ import shapely
 
 from analysis.loops import inside_area, loop_insides
 from analysis.pieces_of_work import Piece
+from analysis.plot_network import COARSEST_M
 from analysis.plots import Plot, blocks, plots_in
 from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.raster_source import Bounds
@@ -51,6 +52,13 @@ def plot_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[Pi
         for number, (square, ground) in enumerate(blocks(ortho, area))
         if shapely.area(ground) > 1.0
     ]
+
+
+def plot_notes(ortho: Orthophoto, spec: AnalyzeSpec) -> list[str]:
+    """What is to be said where plots were asked for and cannot be seen."""
+    if not spec.plots or ortho.gsd_m <= COARSEST_M:
+        return []
+    return [f"no plots looked for: pixels of {ortho.gsd_m:.2f} m, {COARSEST_M:g} m at most"]
 
 
 def _find_plots(

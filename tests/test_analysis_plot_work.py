@@ -10,7 +10,7 @@ import rasterio
 import shapely
 from affine import Affine
 
-from analysis.plot_work import plot_work, served, within_fences
+from analysis.plot_work import plot_notes, plot_work, served, within_fences
 from analysis.plots import Plot
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine
@@ -78,3 +78,11 @@ def test_plots_are_looked_for_inside_boundaries_only(tmp_path: Path) -> None:
         assert abs(south - (Y0 - 70 - beyond_m)) < 0.5
     assert plot_work(ortho, Sources(ortho.paths), AnalyzeSpec()) == []
     assert plot_work(ortho, sources, AnalyzeSpec(plots=False)) == []
+
+
+def test_what_is_too_coarse_for_plots_is_said(tmp_path: Path) -> None:
+    ortho = picture(tmp_path / "a.tif")
+    assert plot_notes(ortho, AnalyzeSpec()) == [
+        "no plots looked for: pixels of 1.00 m, 0.2 m at most"
+    ]
+    assert plot_notes(ortho, AnalyzeSpec(plots=False)) == []
