@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import geopandas
 import numpy as np
 import shapely
 from scipy.optimize import linear_sum_assignment
 
 from analysis.plots import CUES, Plot, find_plots
-from analysis.raster import Orthophoto
 from analysis.training.logistic import fit_weights
+from analysis.training.scene_truth import SceneTruth
 from corridor import write_json
-from corridor.findings import FindingKind, read_findings
 from corridor.values import FloatArray
 
 MODEL = Path(__file__).parents[1] / "models" / "plots.json"
@@ -59,13 +57,10 @@ class Told:
 
 def told_by(folder: Path) -> Told:
     """All finds of a scene inside its fences, and the number of its plots."""
-    ortho = Orthophoto.open(folder / "ortho.tif")
-    truth = [
-        shapely.transform(finding.geometry, ortho.to_xy)
-        for finding in read_findings(folder / "truth.gpkg")
-        if finding.kind is FindingKind.PLOT
-    ]
-    found = find_plots(ortho, inside_fences(folder, ortho, truth), least_confidence=0.0)
+    scene = SceneTruth.open(folder)
+    truth = scene.plots
+    area = shapely.union_all([scene.between_fences(_INSIDE_M, _INSIDE_M), *truth])
+    found = find_plots(scene.ortho, area, least_confidence=0.0)
     iou = np.zeros((len(found), len(truth)))
     for i, plot in enumerate(found):
         for j, outline in enumerate(truth):
@@ -80,22 +75,6 @@ def told_by(folder: Path) -> Told:
         ),
         len(truth),
     )
-
-
-def inside_fences(
-    folder: Path, ortho: Orthophoto, plots: Sequence[shapely.Geometry]
-) -> shapely.Geometry:
-    """The ground between the true fences of a scene, and its plots."""
-    fences = geopandas.read_file(folder / "truth.gpkg", layer="fence_line").to_crs(
-        ortho.crs.to_wkt()
-    )
-    inward, outward = [], []
-    for line, side in zip(fences.geometry, fences["side"], strict=True):
-        reach_m = -_INSIDE_M if side == "left" else _INSIDE_M
-        inward.append(shapely.buffer(line, reach_m, single_sided=True))
-        outward.append(shapely.buffer(line, -reach_m, single_sided=True))
-    ground = shapely.difference(shapely.union_all(inward), shapely.union_all(outward))
-    return shapely.union_all([ground, *plots])
 
 
 def fitted(examples: Sequence[Example]) -> dict[str, float]:

@@ -1,0 +1,248 @@
+"""The network that footpaths and plots are trained on, and its training.
+
+Needs the extra `train`. Runs on one core, for so many minutes or so many steps; the same steps,
+seed and pictures give the same weights on the same machine.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from corridor import InputError, atomic_path, write_json
+
+PLANES = 6
+"""Of `analysis.footpaths.channels.network_input`."""
+WIDTHS = (16, 24, 32, 48, 48)
+"""Channels at 0.2, 0.4, 0.8, 1.6 and 3.2 m, on pixels of 0.1 m."""
+_WEIGHT_DECAY = 1e-3
+_WARM_STEPS = 100
+_LEAST_RATE_FRAC = 0.02
+_SAVED_EVERY_MIN = 5.0
+_LOGGED_EVERY = 50
+
+
+class Block(nn.Module):
+    """Two 3 by 3 convolutions, each normalised over the batch."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H, W)."""
+        return self.layers(x)
+
+
+class UNet(nn.Module):
+    """A U-Net on 2 by 2 pixels folded into channels.
+
+    (N, 6, H, W) as of `network_input`, H and W multiples of 32, to (N, classes, H / 2, W / 2)
+    logits, or to (N, classes, H, W) if the answer is unfolded again.
+    """
+
+    def __init__(self, classes: int, *, unfolded: bool) -> None:
+        super().__init__()
+        self.fold = nn.PixelUnshuffle(2)
+        self.down = nn.ModuleList(
+            Block(a, b) for a, b in zip((4 * PLANES, *WIDTHS[:-1]), WIDTHS, strict=True)
+        )
+        self.up = nn.ModuleList(
+            Block(WIDTHS[i + 1] + WIDTHS[i], WIDTHS[i]) for i in range(len(WIDTHS) - 1)
+        )
+        self.head = nn.Conv2d(WIDTHS[0], classes * (4 if unfolded else 1), 1)
+        self.unfold = nn.PixelShuffle(2) if unfolded else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        x = self.fold(x)
+        kept = []
+        for index, block in enumerate(self.down):
+            x = block(x if index == 0 else functional.max_pool2d(x, 2))
+            kept.append(x)
+        for index in range(len(self.up) - 1, -1, -1):
+            x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = self.up[index](torch.cat([x, kept[index]], dim=1))
+        return self.unfold(self.head(x))
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long and how a network is trained.
+
+    Attributes:
+        out: the ONNX file; weights (`.pt`) and the log (`.log.json`) are written beside it.
+        minutes: how long, if no steps are given.
+        steps: how many batches.
+        seed: of weights and pictures.
+        rate: the learning rate at its highest.
+        resume: weights (`.pt`) to go on from.
+    """
+
+    out: Path
+    minutes: float
+    steps: int | None
+    seed: int
+    rate: float
+    resume: Path | None
+
+    def share(self, steps: int, minutes: float) -> float:
+        """How much of the training is done, from 0 to 1."""
+        return minutes / self.minutes if self.steps is None else steps / self.steps
+
+
+def course_options(*, minutes: float, rate: float) -> Callable[[Callable[..., None]], Any]:
+    """The options of a training command, which gets them as `course`.
+
+    Args:
+        minutes, rate: what holds if none are given.
+    """
+    options = (
+        click.option("--minutes", default=minutes, show_default=True, help="How long to train."),
+        click.option(
+            "--steps", type=click.IntRange(min=1),
+            help="Batches to train on, instead of minutes: the same give the same weights.",
+        ),
+        click.option("--seed", default=1, show_default=True),
+        click.option("--rate", default=rate, show_default=True, help="Highest learning rate."),
+        click.option(
+            "--resume", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            help="Weights (.pt) to go on from.",
+        ),
+        click.option(
+            "--out", type=click.Path(path_type=Path), required=True, help="The ONNX file."
+        ),
+    )  # fmt: skip
+
+    def decorate(command: Callable[..., None]) -> Any:
+        @wraps(command)
+        def with_course(
+            *, out: Path, minutes: float, steps: int | None, seed: int, rate: float,
+            resume: Path | None, **others: Any,
+        ) -> None:  # fmt: skip
+            try:
+                command(course=Course(out, minutes, steps, seed, rate, resume), **others)
+            except InputError as error:
+                raise click.UsageError(str(error)) from error
+
+        decorated: Any = with_course
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Planes, target and weight."""
+
+
+def fit(
+    classes: int,
+    course: Course,
+    batch: Callable[[], Batch],
+    loss_of: Callable[[Tensor, Tensor, Tensor], Tensor],
+    *,
+    unfolded: bool,
+) -> None:
+    """Trains a network, and writes weights, ONNX file and log as it goes on.
+
+    Args:
+        classes, unfolded: of the network.
+        course: how long and how.
+        batch: draws what to learn from next.
+        loss_of: of logits, target and weight.
+
+    Raises:
+        InputError: if the weights to go on from are not of such a network.
+    """
+    torch.set_num_threads(1)
+    torch.manual_seed(course.seed)
+    net = UNet(classes, unfolded=unfolded).to(memory_format=torch.channels_last)
+    if course.resume is not None:
+        try:
+            net.load_state_dict(torch.load(course.resume))
+        except (RuntimeError, UnpicklingError) as error:
+            raise InputError(
+                course.resume, str(error), f"weights of this network, {classes} classes"
+            ) from error
+    optimizer = torch.optim.AdamW(net.parameters(), lr=course.rate, weight_decay=_WEIGHT_DECAY)
+    started, step, smooth, saved = time.monotonic(), 0, 1.0, 0.0
+    minutes = 0.0
+    log: list[dict[str, float]] = []
+    while (share := course.share(step, minutes)) < 1.0:
+        # Cosine annealing after a warm start (Loshchilov and Hutter, 2017).
+        falling = 0.5 * (1 + np.cos(np.pi * share))
+        for group in optimizer.param_groups:
+            group["lr"] = (
+                course.rate
+                * min(1.0, (step + 1) / _WARM_STEPS)
+                * (_LEAST_RATE_FRAC + (1 - _LEAST_RATE_FRAC) * falling)
+            )
+        net.train()
+        planes, target, weight = batch()
+        loss = loss_of(net(planes.contiguous(memory_format=torch.channels_last)), target, weight)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        minutes = (time.monotonic() - started) / 60
+        smooth = 0.98 * smooth + 0.02 * float(loss.detach())
+        if step % _LOGGED_EVERY == 0:
+            log.append({"step": step, "minutes": round(minutes, 2), "loss": round(smooth, 4)})
+            click.echo(f"{minutes:6.1f} min  step {step}  loss {smooth:.4f}")
+        if minutes - saved > _SAVED_EVERY_MIN:
+            saved = minutes
+            save(net, course.out)
+    save(net, course.out)
+    write_json(
+        course.out.with_suffix(".log.json"), {"seed": course.seed, "steps": step, "log": log}
+    )
+
+
+def save(net: UNet, out: Path) -> None:
+    """Writes weights (`.pt`) and the ONNX model, whole or not at all."""
+    with atomic_path(out.with_suffix(".pt")) as partial:
+        torch.save(net.state_dict(), partial)
+    export(net, out)
+
+
+def export(net: UNet, out: Path) -> None:
+    """Writes the network for onnxruntime: one picture at a time, of any size that fits."""
+    net.eval()
+    net = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
+    example = torch.zeros(1, PLANES, 256, 256)
+    with atomic_path(out) as partial:
+        torch.onnx.export(
+            net,
+            (example,),
+            str(partial),
+            input_names=["planes"],
+            output_names=["logits"],
+            dynamic_axes={
+                "planes": {2: "rows", 3: "columns"},
+                "logits": {2: "rows2", 3: "columns2"},
+            },
+            opset_version=17,
+            dynamo=False,
+        )
