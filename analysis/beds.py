@@ -32,6 +32,9 @@ _MOST_BEDS = 6
 """In one core."""
 _TURNS_DEG = (*range(-45, 45, 9), -6, -3, 3, 6)
 """Directions tried, from that of the narrowest box around the core."""
+_MANY_PX = 8000
+_RIM_PX = 5
+"""Looked at to tell what lies just beyond a rectangle."""
 
 
 class Bed(NamedTuple):
@@ -124,26 +127,20 @@ def _rectangles(
     ys, xs = np.nonzero(core)
     _, _, box_deg = cv2.minAreaRect(np.column_stack([xs, ys]).astype(np.float32))
     pixel_m = affine.a
-    middle = (value.shape[1] / 2, value.shape[0] / 2)
-    side = math.ceil(math.hypot(*value.shape)) + 2
-    best_sum, left, spin = -1.0, value, np.eye(3)[:2]
+    # A direction can be told on coarser pixels where there are many.
+    coarse = value
+    if value.size > _MANY_PX:
+        coarse = cv2.resize(value, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    best_sum, best_deg = -1.0, None
     for turn_deg in _TURNS_DEG:
-        turn = cv2.getRotationMatrix2D(middle, box_deg + turn_deg, 1.0)
-        turn[:, 2] += side / 2 - np.array(middle)
-        turned = cv2.warpAffine(
-            value, turn, (side, side), flags=cv2.INTER_LINEAR, borderValue=-_SURE
-        )
-        ys, xs = np.nonzero(turned > 0)
-        if not len(ys):
-            continue
-        # A rim of 5 pixels is left to tell what lies beyond.
-        y, x = max(int(ys.min()) - 5, 0), max(int(xs.min()) - 5, 0)
-        turned = np.ascontiguousarray(turned[y : ys.max() + 6, x : xs.max() + 6])
-        turn[:, 2] -= (x, y)
-        total = float(_largest(turned)[4])
+        turned, _ = _turned(coarse, box_deg + turn_deg)
+        total = float(_largest(turned)[4]) if turned.size else -1.0
         if total > best_sum:
-            best_sum, left, spin = total, turned, turn
-    if best_sum < 0:
+            best_sum, best_deg = total, box_deg + turn_deg
+    if best_deg is None:
+        return
+    left, spin = _turned(value, best_deg)
+    if not left.size:
         return
     size = (left.shape[1], left.shape[0])
     cores = cv2.warpAffine(core.astype(np.uint8), spin, size, flags=cv2.INTER_NEAREST)
@@ -155,7 +152,10 @@ def _rectangles(
         if sides_m.prod() < _LEAST_AREA_M2 or sides_m.min() < _LEAST_SIDE_M:
             return
         held = left[top : bottom + 1, first : last + 1]
-        wide = left[max(top - 5, 0) : bottom + 6, max(first - 5, 0) : last + 6]
+        wide = left[
+            max(top - _RIM_PX, 0) : bottom + _RIM_PX + 1,
+            max(first - _RIM_PX, 0) : last + _RIM_PX + 1,
+        ]
         shows = float(held.mean()) + _SURE
         beyond = (float(wide.sum()) - float(held.sum())) / max(wide.size - held.size, 1) + _SURE
         filled = float((held > 0).mean())
@@ -177,6 +177,24 @@ def _rectangles(
             shows,
             beyond,
         )
+
+
+def _turned(
+    value: npt.NDArray[np.float32], turn_deg: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """A window turned, as far as there is evidence in it, and the matrix into its pixels."""
+    middle = (value.shape[1] / 2, value.shape[0] / 2)
+    side = math.ceil(math.hypot(*value.shape)) + 2
+    turn = cv2.getRotationMatrix2D(middle, turn_deg, 1.0)
+    turn[:, 2] += side / 2 - np.array(middle)
+    turned = cv2.warpAffine(value, turn, (side, side), flags=cv2.INTER_LINEAR, borderValue=-_SURE)
+    ys, xs = np.nonzero(turned > 0)
+    if not len(ys):
+        return np.zeros((0, 0), np.float32), turn
+    y, x = max(int(ys.min()) - _RIM_PX, 0), max(int(xs.min()) - _RIM_PX, 0)
+    turn[:, 2] -= (x, y)
+    held = turned[y : ys.max() + _RIM_PX + 1, x : xs.max() + _RIM_PX + 1]
+    return np.ascontiguousarray(held), turn
 
 
 @njit(cache=True)

@@ -12,6 +12,7 @@ on one material change the first only; plants in soil change the second too.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from affine import Affine
+from scipy.fft import next_fast_len, rfft
 
 from analysis.raster import Orthophoto, Patch
 from corridor.values import FloatArray
@@ -97,19 +99,21 @@ def rows_in(ortho: Orthophoto, outline: shapely.Polygon) -> tuple[Rows, shapely.
     margin_m = 4 * max(GSD_M, ortho.gsd_m) + 0.08 * float(np.ptp(corners, axis=0).max())
     low, high = corners.min(axis=0) - margin_m, corners.max(axis=0) + margin_m
     patch = ortho.read((low[0], low[1], high[0], high[1]), GSD_M)
-    planes = signals(patch)
-    best, laid = _rows(planes, patch.affine, corners), outline
+    planes, pixel_m = signals(patch), patch.affine.a
     straight = _straightened(planes, patch.affine, corners)
+    best, shown, laid = _rows(straight, corners, pixel_m), straight, outline
     first, other = corners[1] - corners[0], corners[3] - corners[0]
     hand = math.copysign(1.0, first[0] * other[1] - first[1] * other[0])
     for axis in (0, 1):
         for plane in straight:
             # Crests that shift along one side with the other: the other is turned to that side.
-            turn_rad = hand * _turn(plane if axis == 0 else plane.T, patch.affine.a)
+            turn_rad = hand * _turn(plane if axis == 0 else plane.T, pixel_m)
             turned = _turned(corners, -turn_rad if axis == 0 else turn_rad)
-            rows = _rows(planes, patch.affine, turned)
+            again = _straightened(planes, patch.affine, turned)
+            rows = _rows(again, turned, pixel_m)
             if rows.clear > best.clear:
-                best, laid = rows, shapely.Polygon(turned)
+                best, shown, laid = rows, again, shapely.Polygon(turned)
+    best = best._replace(mix=_mix_frac(shown[1]), tint=_tint(shown, best, pixel_m))
     return best, (laid if best.clear >= CLEAR else outline)
 
 
@@ -126,15 +130,19 @@ def _turn(values: npt.NDArray[np.float32], pixel_m: float) -> float:
     if count < 2 or longest <= shortest:
         return 0.0
     strips = values[: count * strip].reshape(count, strip, width).mean(axis=1)
-    flat = np.array([_flat(one, longest, pixel_m) for one in strips])
-    x_m, y_m = (np.arange(width) + 0.5) * pixel_m, np.arange(count) * strip * pixel_m
+    flat = _flat(strips, longest, pixel_m)
+    x_m = (np.arange(width) + 0.5) * pixel_m
     low, high = 1.0 / longest, 1.0 / shortest
     frequencies = np.linspace(low, high, 2 + int(2.0 * width * pixel_m * (high - low)))
     waves = flat @ np.exp(-2j * math.pi * np.outer(x_m, frequencies))
     slopes = np.tan(np.radians(np.arange(-_MOST_TURN_DEG, _MOST_TURN_DEG + 0.1, 0.4)))
-    shifts = np.exp(2j * math.pi * slopes[:, None, None] * y_m[:, None] * frequencies)
-    total = np.abs((waves * shifts).sum(axis=1))
-    return float(np.arctan(slopes[np.unravel_index(np.argmax(total), total.shape)[0]]))
+    # The sum of the strips' waves, each shifted once more than the one before.
+    shift = np.exp(2j * math.pi * strip * pixel_m * np.outer(slopes, frequencies))
+    total = np.zeros_like(shift)
+    for wave in waves[::-1]:
+        total = total * shift + wave
+    best = np.unravel_index(np.argmax(np.abs(total)), total.shape)[0]
+    return float(np.arctan(slopes[best]))
 
 
 def _turned(corners: FloatArray, turn_rad: float) -> FloatArray:
@@ -233,30 +241,33 @@ def _straightened(
     ]  # fmt: skip
 
 
-def _rows(planes: tuple[Any, Any], affine: Affine, corners: FloatArray) -> Rows:
-    straight = _straightened(planes, affine, corners)
-    mix = _mix_frac(straight[1])
-    best = Rows(0.0, 0.0, 0.0, 0.0, mix)
+def _rows(straight: Sequence[npt.NDArray[np.float32]], corners: FloatArray, pixel_m: float) -> Rows:
+    """The clearest rows of a rectangle, without its mix and their tint."""
+    best = Rows(0.0, 0.0, 0.0, 0.0, 0.0)
     for axis in (0, 1):
         # The wave runs along side `axis`; rows run along the other.
         along = corners[3] - corners[0] if axis == 0 else corners[1] - corners[0]
         towards_rad = float(np.arctan2(along[1], along[0]) % np.pi)
         for signal, plane in enumerate(straight):
-            period_m, agree, wave = _wave(plane if axis == 0 else plane.T, affine.a)
-            rows = Rows(period_m, towards_rad, agree, wave, mix, axis, signal)
+            period_m, agree, wave = _wave(plane if axis == 0 else plane.T, pixel_m)
+            rows = Rows(period_m, towards_rad, agree, wave, 0.0, axis, signal)
             if rows.clear > best.clear:
                 best = rows
-    if best.period_m:
-        strengths = [
-            _strength(plane if best.axis == 0 else plane.T, affine.a, best.period_m)
-            for plane in straight
-        ]
-        best = best._replace(tint=strengths[1] / max(strengths[0], 1e-6))
     return best
 
 
+def _tint(straight: Sequence[npt.NDArray[np.float32]], rows: Rows, pixel_m: float) -> float:
+    if not rows.period_m:
+        return 0.0
+    lightness, colour = (
+        _strength(plane if rows.axis == 0 else plane.T, pixel_m, rows.period_m)
+        for plane in straight
+    )
+    return colour / max(lightness, 1e-6)
+
+
 def _strength(values: npt.NDArray[np.float32], pixel_m: float, period_m: float) -> float:
-    profile = _flat(values.mean(axis=0), period_m, pixel_m)
+    (profile,) = _flat(values.mean(axis=0)[None, :], period_m, pixel_m)
     turns = np.exp(-2j * math.pi * pixel_m / period_m * np.arange(len(profile)))
     return float(abs((profile * turns).mean()))
 
@@ -264,41 +275,40 @@ def _strength(values: npt.NDArray[np.float32], pixel_m: float, period_m: float) 
 def _wave(values: npt.NDArray[np.float32], pixel_m: float) -> tuple[float, float, float]:
     """Period, agreement of the halves and share of one period of the mean over the rows."""
     height, width = values.shape
-    length_m = width * pixel_m
     shortest = max(PERIODS_M[0], _PIXELS_A_PERIOD * pixel_m)
-    longest = min(PERIODS_M[1], length_m / _LEAST_ROWS)
+    longest = min(PERIODS_M[1], width * pixel_m / _LEAST_ROWS)
     if height < 6 or longest <= shortest:
         return 0.0, 0.0, 0.0
-    halves = np.array([_flat(half.mean(axis=0), longest, pixel_m)
-                       for half in (values[: height // 2], values[height // 2 :])])  # fmt: skip
+    half = height // 2
+    means = np.stack([values[:half].mean(axis=0), values[half:].mean(axis=0)])
+    halves = _flat(means, longest, pixel_m)
     spread = halves.std(axis=1)
     if spread.min() < 1e-6:
         return 0.0, 0.0, 0.0
     agree = float((halves[0] * halves[1]).mean() / spread.prod())
     whole = halves.mean(axis=0)
-    at_m = (np.arange(width) + 0.5) * pixel_m
-    low, high = 1.0 / longest, 1.0 / shortest
-    frequencies = np.linspace(low, high, 2 + int(_STEPS * length_m * (high - low)))
-    phase = 2 * math.pi * frequencies[:, None] * at_m[None, :]
-    power = (np.cos(phase) @ whole) ** 2 + (np.sin(phase) @ whole) ** 2
-    share = 2.0 * power / (width * np.maximum((whole**2).sum(), 1e-12))
-    peak = int(np.argmax(share))
-    # Rows are seldom sine waves: their second harmonic is theirs.
-    twice = 2.0 * frequencies[peak]
+    # Filled up with zeros, so that frequencies are told more finely than the length can.
+    count = next_fast_len(math.ceil(_STEPS * width), real=True)
+    share = 2.0 * np.abs(rfft(whole, count)) ** 2 / (width * max((whole**2).sum(), 1e-12))
+    reach_m = count * pixel_m
+    low = math.ceil(reach_m / longest)
+    high = max(math.floor(reach_m / shortest), low)
+    peak = low + int(np.argmax(share[low : high + 1]))
     total = float(share[peak])
-    if twice <= 1.0 / (2 * pixel_m):
-        second = np.exp(2j * math.pi * twice * at_m) @ whole
-        total += float(2.0 * abs(second) ** 2 / (width * max((whole**2).sum(), 1e-12)))
-    return 1.0 / float(frequencies[peak]), agree, min(total, 1.0)
+    # Rows are seldom sine waves: their second harmonic is theirs.
+    if 2 * peak < len(share):
+        total += float(share[2 * peak])
+    return reach_m / peak, agree, min(total, 1.0)
 
 
-def _flat(profile: npt.NDArray[np.float32], longest_m: float, pixel_m: float) -> FloatArray:
-    """A profile without what changes more slowly than rows."""
-    values = profile.astype(np.float64)
+def _flat(profiles: npt.NDArray[Any], longest_m: float, pixel_m: float) -> FloatArray:
+    """Profiles (N, L) without what changes more slowly than rows."""
+    values = profiles.astype(np.float64)
     sigma = 0.6 * longest_m / pixel_m
-    smooth = cv2.GaussianBlur(values[None, :], (0, 0), sigma, borderType=cv2.BORDER_REFLECT)[0]
+    reach = 2 * round(4 * sigma) + 1
+    smooth = cv2.GaussianBlur(values, (reach, 1), sigma, borderType=cv2.BORDER_REFLECT)
     flat = values - smooth
-    return np.asarray(flat - flat.mean())
+    return np.asarray(flat - flat.mean(axis=1, keepdims=True))
 
 
 def _mix_frac(colour: npt.NDArray[Any]) -> float:

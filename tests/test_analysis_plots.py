@@ -5,11 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import rasterio
 import shapely
-from affine import Affine
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from plot_ground import GREEN, NORTH, SOIL, WEST, Ground
 
 from analysis import plots
 from analysis.loops import inside_area, loop_insides
@@ -22,47 +21,23 @@ from corridor import Boundary, Side, Track
 from corridor.findings import FindingKind, findings_table
 
 PX_M = 0.1
-SIZE_PX = 300
-WEST, NORTH = 500_000.0, 3_000_000.0
-GREEN, SOIL, GREY = (70.0, 110.0, 60.0), (140.0, 110.0, 85.0), (120.0, 120.0, 122.0)
-
-east_m, south_m = np.meshgrid((np.arange(SIZE_PX) + 0.5) * PX_M, (np.arange(SIZE_PX) + 0.5) * PX_M)
+GROUND = Ground(300, PX_M)
+GREY = np.array((120.0, 120.0, 122.0))
+DRY = np.array((105.0, 115.0, 75.0))
+stripes, box, ortho = GROUND.stripes, GROUND.box, GROUND.ortho
 
 
 def noise(seed: int, sigma_px: float) -> np.ndarray:
     """Unit noise with a grain."""
-    values = np.random.default_rng(seed).normal(size=(SIZE_PX, SIZE_PX)).astype(np.float32)
+    values = np.random.default_rng(seed).normal(size=GROUND.shape).astype(np.float32)
     smooth = cv2.GaussianBlur(values, (0, 0), sigma_px)
     return smooth / smooth.std()
 
 
-def ground(colour: tuple[float, float, float], seed: int = 1) -> np.ndarray:
+def ground(colour: np.ndarray, seed: int = 1) -> np.ndarray:
     """Rough ground: fine and coarse patches."""
     rough = 1.0 + 0.10 * noise(seed, 0.7) + 0.08 * noise(seed + 1, 4.0)
-    return np.array(colour)[None, None, :] * rough[:, :, None]
-
-
-def stripes(period_m: float, angle_deg: float) -> np.ndarray:
-    """0 to 1, the stripes running at an angle counter-clockwise from east."""
-    angle = np.radians(angle_deg)
-    across = east_m * np.sin(angle) + south_m * np.cos(angle)  # south_m runs south
-    return 0.5 + 0.5 * np.sin(2 * np.pi * across / period_m)
-
-
-def box(west: float, north: float, east: float, south: float) -> np.ndarray:
-    return ((east_m >= west) & (east_m < east) & (south_m >= north) & (south_m < south)).astype(
-        float
-    )
-
-
-def ortho(folder: Path, rgb: np.ndarray) -> Orthophoto:
-    path = folder / "ortho.tif"
-    with rasterio.open(
-        path, "w", driver="GTiff", width=SIZE_PX, height=SIZE_PX, count=3, dtype="uint8",
-        crs="EPSG:32648", transform=Affine(PX_M, 0, WEST, 0, -PX_M, NORTH),
-    ) as sink:  # fmt: skip
-        sink.write(np.clip(rgb, 1, 254).astype(np.uint8).transpose(2, 0, 1))
-    return Orthophoto.open(path)
+    return colour * rough[:, :, None]
 
 
 def plot_picture(period_m: float, angle_deg: float) -> np.ndarray:
@@ -70,7 +45,7 @@ def plot_picture(period_m: float, angle_deg: float) -> np.ndarray:
     rows = (stripes(period_m, angle_deg) > 0.5).astype(float) * (noise(7, 1.0) > -1.0)
     bed = ground(SOIL, 11) * (1 - rows[:, :, None]) + ground(GREEN, 13) * rows[:, :, None]
     inside = box(8, 10, 20, 18)[:, :, None]
-    return ground((105.0, 115.0, 75.0)) * (1 - inside) + bed * inside
+    return ground(DRY) * (1 - inside) + bed * inside
 
 
 WHOLE = shapely.box(WEST, NORTH - 30, WEST + 30, NORTH)
@@ -97,13 +72,13 @@ def roof() -> np.ndarray:
     """Corrugated sheet: light and shade on one colour, nothing along the corrugation."""
     shade = 0.7 + 0.5 * stripes(0.8, 30.0)
     inside = box(8, 10, 20, 18)[:, :, None]
-    sheet = np.array((90.0, 120.0, 160.0))[None, None, :] * shade[:, :, None]
+    sheet = np.array((90.0, 120.0, 160.0)) * shade[:, :, None]
     return ground(GREEN) * (1 - inside) + sheet * inside
 
 
 def road() -> np.ndarray:
     """Asphalt with two pairs of yellow lines, a kerb and grass beside it."""
-    rgb = ground(GREY)
+    rgb, south_m = ground(GREY), GROUND.south_m
     for at in (10.0, 10.9, 14.0, 14.9):
         rgb[np.abs(south_m - at) < 0.08] = (200.0, 180.0, 80.0)
     rgb[south_m > 22] = ground(GREEN)[south_m > 22]
@@ -228,13 +203,9 @@ def test_pieces_of_work_find_what_a_whole_run_finds(tmp_path: Path, monkeypatch)
 
 
 def test_pictures_too_coarse_for_beds_show_none(tmp_path: Path) -> None:
-    path = tmp_path / "coarse.tif"
-    with rasterio.open(
-        path, "w", driver="GTiff", width=100, height=100, count=3, dtype="uint8",
-        crs="EPSG:32648", transform=Affine(1.1 * COARSEST_M, 0, WEST, 0, -1.1 * COARSEST_M, NORTH),
-    ) as sink:  # fmt: skip
-        sink.write(np.full((3, 100, 100), 90, np.uint8))
-    assert find_plots(Orthophoto.open(path), WHOLE, least_confidence=0.0) == []
+    coarse = Ground(100, 1.1 * COARSEST_M)
+    picture = coarse.ortho(tmp_path, np.full((100, 100, 3), 90.0))
+    assert find_plots(picture, WHOLE, least_confidence=0.0) == []
 
 
 def track(xy: np.ndarray) -> Track:

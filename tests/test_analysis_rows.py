@@ -6,34 +6,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
 import shapely
-from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plot_ground import GREEN, NORTH, SOIL, WEST, Ground
 
 from analysis.raster import Orthophoto
 from analysis.rows import CLEAR, Rows, _wave, grown, rows_in
 
 PX_M = 0.05
-SIZE_PX = 240
-WEST, NORTH = 500_000.0, 3_000_000.0
-GREEN, SOIL = np.array((70.0, 110.0, 60.0)), np.array((140.0, 110.0, 85.0))
+GROUND = Ground(240, PX_M)
+east_m, south_m = GROUND.east_m, GROUND.south_m
+BARE = np.zeros(GROUND.shape)
 
-east_m, south_m = np.meshgrid((np.arange(SIZE_PX) + 0.5) * PX_M, (np.arange(SIZE_PX) + 0.5) * PX_M)
+
+def picture(folder: Path, share: np.ndarray) -> Orthophoto:
+    """A picture that is soil where `share` is 1 and green where it is 0."""
+    noise = np.random.default_rng(3).normal(1.0, 0.12, (*GROUND.shape, 1))
+    return GROUND.ortho(
+        folder, (SOIL * share[:, :, None] + GREEN * (1 - share[:, :, None])) * noise
+    )
 
 
 def told(folder: Path, share: np.ndarray, outline: shapely.Polygon) -> Rows:
-    """Rows of a picture that is soil where `share` is 1 and green where it is 0."""
-    noise = np.random.default_rng(3).normal(1.0, 0.12, (SIZE_PX, SIZE_PX, 1))
-    rgb = (SOIL * share[:, :, None] + GREEN * (1 - share[:, :, None])) * noise
-    path = folder / "ortho.tif"
-    with rasterio.open(
-        path, "w", driver="GTiff", width=SIZE_PX, height=SIZE_PX, count=3, dtype="uint8",
-        crs="EPSG:32648", transform=Affine(PX_M, 0, WEST, 0, -PX_M, NORTH),
-    ) as sink:  # fmt: skip
-        sink.write(np.clip(rgb, 1, 254).astype(np.uint8).transpose(2, 0, 1))
-    return rows_in(Orthophoto.open(path), outline)[0]
+    """Rows of such a picture."""
+    return rows_in(picture(folder, share), outline)[0]
 
 
 def bed(angle_deg: float, along_m: float = 8.0, across_m: float = 3.0) -> shapely.Polygon:
@@ -51,9 +48,7 @@ def bed(angle_deg: float, along_m: float = 8.0, across_m: float = 3.0) -> shapel
 
 def stripes(period_m: float, angle_deg: float) -> np.ndarray:
     """0 or 1 by stripes that run at an angle counter-clockwise from east."""
-    turn = np.radians(angle_deg)
-    across = east_m * np.sin(turn) + south_m * np.cos(turn)  # south_m runs south
-    return (np.sin(2 * np.pi * across / period_m) > 0).astype(float)
+    return (GROUND.stripes(period_m, angle_deg) > 0.5).astype(float)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +67,7 @@ def test_rows_along_and_across_a_bed(
 
 
 def test_bare_ground_and_one_line_are_no_rows(tmp_path: Path) -> None:
-    bare = told(tmp_path, np.zeros((SIZE_PX, SIZE_PX)), bed(20.0))
+    bare = told(tmp_path, BARE, bed(20.0))
     assert bare.clear < CLEAR
     one_line = (np.abs(south_m - 6.0) < 0.15).astype(float)
     line = told(tmp_path, one_line, bed(0.0))
@@ -103,15 +98,14 @@ def test_a_wave_is_told_whatever_its_phase_strength_and_level(
 
 def test_a_rectangle_is_laid_along_its_rows(tmp_path: Path) -> None:
     for rows_deg in (30.0, 120.0):
-        rows = told(tmp_path, stripes(0.6, rows_deg), bed(30.0))
-        picture = Orthophoto.open(tmp_path / "ortho.tif")
+        ortho = picture(tmp_path, stripes(0.6, rows_deg))
+        rows, _ = rows_in(ortho, bed(30.0))
         for bed_deg in (36.0, 23.0):
-            askew, laid = rows_in(picture, bed(bed_deg))
+            askew, laid = rows_in(ortho, bed(bed_deg))
             assert askew.clear > 0.8 * rows.clear
             assert shapely.intersection(laid, bed(30.0)).area > 0.95 * bed(30.0).area
     # Where there are none, nothing is turned.
-    told(tmp_path, np.zeros((SIZE_PX, SIZE_PX)), bed(30.0))
-    assert rows_in(Orthophoto.open(tmp_path / "ortho.tif"), bed(36.0))[1] == bed(36.0)
+    assert rows_in(picture(tmp_path, BARE), bed(36.0))[1] == bed(36.0)
 
 
 def bed_in_soil(rows_deg: float, period_m: float = 0.6) -> np.ndarray:
@@ -125,12 +119,11 @@ def bed_in_soil(rows_deg: float, period_m: float = 0.6) -> np.ndarray:
 def test_a_part_of_a_bed_grows_to_the_whole(
     tmp_path: Path, rows_deg: float, clockwise: bool
 ) -> None:
-    told(tmp_path, bed_in_soil(rows_deg), bed(0.0))
-    picture = Orthophoto.open(tmp_path / "ortho.tif")
+    ortho = picture(tmp_path, bed_in_soil(rows_deg))
     part = shapely.box(WEST + 4, NORTH - 7.4, WEST + 7, NORTH - 4.6)
     part = shapely.Polygon(shapely.get_coordinates(part)[:4][:: -1 if clockwise else 1])
-    rows, laid = rows_in(picture, part)
-    whole = grown(picture, laid, rows)
+    rows, laid = rows_in(ortho, part)
+    whole = grown(ortho, laid, rows)
     assert whole.is_valid
     true = bed(0.0, along_m=9.0)
     assert shapely.intersection(whole, true).area > 0.85 * true.area
@@ -141,9 +134,8 @@ def test_a_bed_does_not_grow_over_the_next(tmp_path: Path) -> None:
     # Two beds end to end, 0.5 m between them; the other's rows are closer.
     gap = np.where(np.abs(east_m - 6) < 0.25, 1.0, np.nan)
     both = np.where(east_m < 6, bed_in_soil(90.0, 0.9), bed_in_soil(90.0, 0.5))
-    told(tmp_path, np.where(np.isnan(gap), both, gap), bed(0.0))
-    picture = Orthophoto.open(tmp_path / "ortho.tif")
-    rows, laid = rows_in(picture, shapely.box(WEST + 2, NORTH - 7.4, WEST + 5, NORTH - 4.6))
-    whole = grown(picture, laid, rows)
+    ortho = picture(tmp_path, np.where(np.isnan(gap), both, gap))
+    rows, laid = rows_in(ortho, shapely.box(WEST + 2, NORTH - 7.4, WEST + 5, NORTH - 4.6))
+    whole = grown(ortho, laid, rows)
     assert shapely.bounds(whole)[2] < WEST + 6.5
     assert shapely.bounds(whole)[0] < WEST + 2.2
