@@ -111,10 +111,13 @@ def straighten(ortho: Orthophoto, centre: Centre, first: int, last: int, reach_m
         rows = ((y - patch.affine.f) / patch.affine.e - 0.5).astype(np.float32)
         seen = cv2.remap(patch.valid.astype(np.uint8) * 255, columns, rows, cv2.INTER_LINEAR)
         colour = cv2.remap(patch.rgb, columns, rows, cv2.INTER_LINEAR)
-        size = (len(offset), end - begin, per_column)
         into = slice(max(begin, first) - first, min(end, last) - first)
         part = slice(max(first - begin, 0), min(end, last) - begin)
-        total = colour.reshape(*size, 3).sum(axis=2, dtype=np.uint16)
-        rgb[:, into] = total.astype(np.float32)[:, part] / np.float32(per_column)
-        valid[:, into] = (seen.reshape(size) >= 250).all(axis=2)[:, part]
+        # Over the pixels of each column: their sum, and the least of them.
+        first_of = np.s_[:, ::per_column]
+        window, anchor = (per_column, 1), (0, 0)
+        total = cv2.boxFilter(colour, cv2.CV_16U, window, anchor=anchor, normalize=False)[first_of]
+        least = cv2.erode(seen, np.ones(window[::-1], np.uint8), anchor=anchor)[first_of]
+        rgb[:, into] = total[:, part].astype(np.float32) / np.float32(per_column)
+        valid[:, into] = least[:, part] >= 250
     return Strip(first, last, np.asarray(offset, dtype=np.float64), across_m, rgb, valid)
