@@ -16,6 +16,7 @@ from rasterio.enums import Resampling
 from analysis.footpaths.channels import RGB_STEPS
 from analysis.training import footpaths_ground as ground
 from analysis.training.footpaths_ground import Canvas
+from analysis.training.footpaths_visible import LEAST_SEEN, contrast
 
 Array = npt.NDArray[Any]
 
@@ -74,7 +75,7 @@ def paint_footpath(canvas: Canvas, line: Array | None = None) -> None:
     if line is None:
         line = ground.wandering_line(canvas, "walk" if rng.random() < 0.65 else "legs")
     far = ground.distance_m(canvas, line)
-    width = float(np.exp(rng.uniform(np.log(0.25), np.log(3.0))))
+    width = float(np.exp(rng.uniform(np.log(0.25), np.log(2.4))))
     width_here = width * np.exp(rng.uniform(0, 0.3) * ground.noise(rng, size, 4 / canvas.gsd_m))
     soft = width * rng.uniform(0.15, 0.8) + 0.05
     alpha = ground.stripe(far, width_here, soft)
@@ -210,6 +211,10 @@ def seen_by_camera(canvas: Canvas, known: tuple[bool, bool, bool, bool]) -> Samp
     lab[..., 0] = lab[..., 0].clip(2, 99)
     rgb = np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0, 1)
     rgb = _resolution(_light(rgb, rng), rng, canvas.gsd_m)
+    path = canvas.footpath > 0.5
+    if path.any():  # half grown over, in the shade, blurred: nobody could learn it from this
+        seen = contrast(rgb, path, ~canvas.ignore, canvas.gsd_m) >= LEAST_SEEN
+        canvas.ignore |= (canvas.footpath > 0) & ~seen
     target = np.stack([canvas.footpath, canvas.vehicle, canvas.sealed, canvas.plot])
     weight = np.stack([np.where(canvas.ignore, 0, 255) * int(k) for k in known])
     weight[3] = np.where(canvas.like_plot & (canvas.plot < 0.5), 0, weight[3])

@@ -17,6 +17,7 @@ from rasterio.features import rasterize
 from analysis.raster import Orthophoto
 from analysis.training.footpaths_ground import Canvas
 from analysis.training.footpaths_paint import Sample, seen_by_camera
+from analysis.training.footpaths_visible import LEAST_SEEN, contrast
 from corridor.findings import FindingKind, read_findings
 
 Array = npt.NDArray[Any]
@@ -28,11 +29,6 @@ LOOK_AGAIN = 0.01
 """How often it is looked whether scenes were added."""
 LEAST_VISIBLE_FRAC = 0.3
 """A path that is hidden for most of its length teaches nothing where it is hidden."""
-LEAST_SEEN = 0.9
-"""Contrast from which a path can be seen, in deviations of the ground within 3 m: what cannot be
-seen is no lesson. Checked by eye on ten scenes."""
-_COARSER = 4
-"""Means over metres are taken on pixels so many times coarser."""
 
 
 @dataclass(frozen=True)
@@ -86,40 +82,6 @@ def _read(folder: Path) -> _Scene:
     )
     places = np.argwhere((footpath > 0) & ~ignore)
     return _Scene(patch.rgb, footpath, ignore, plot, inside == 0, places, float(patch.affine.a))
-
-
-def contrast(rgb: Array, path: Array, known: Array, gsd_m: float) -> Array:
-    """How much a path differs from both of its margins, in deviations of the ground there.
-
-    Args:
-        rgb: (rows, columns, 3) uint8.
-        path, known: (rows, columns) bool; what is not known counts for neither side.
-        gsd_m: metres per pixel.
-
-    Returns:
-        (rows, columns) float32, of use on the path.
-    """
-    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    rows, columns = path.shape
-    small = (-(-columns // _COARSER), -(-rows // _COARSER))
-
-    def coarse(plane: Array, sigma_m: float) -> Array:
-        plane = cv2.resize(plane, small, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma_m / gsd_m / _COARSER))
-
-    def mean(where: Array) -> Array:
-        weight = coarse(where.astype(np.float32), 0.8)[..., None]
-        return coarse(np.where(where[..., None], lab, np.float32(0)), 0.8) / np.maximum(
-            weight, 1e-3
-        )
-
-    far_m = cv2.distanceTransform((~path).astype(np.uint8), cv2.DIST_L2, 5) * gsd_m
-    difference = np.abs(mean(path & known) - mean((far_m > 0.25) & (far_m < 1.2) & known))
-    ground = cv2.GaussianBlur(lab, (0, 0), max(0.5, 0.2 / gsd_m))
-    middle = coarse(ground, 3.0)
-    deviation = np.sqrt(np.maximum(coarse(ground * ground, 3.0) - middle * middle, 1.0))
-    found = np.linalg.norm(difference / deviation, axis=2).astype(np.float32)
-    return np.asarray(cv2.resize(found, (columns, rows), interpolation=cv2.INTER_LINEAR))
 
 
 def _drawn(shape: shapely.Geometry, patch: Any) -> Array:
