@@ -86,7 +86,24 @@ def road() -> np.ndarray:
     return rgb
 
 
-@pytest.mark.parametrize("picture", [roof, road, lambda: ground(GREEN)])
+def rusty_roof() -> np.ndarray:
+    """Sheets side by side, each of which has rusted for itself."""
+    east = np.floor((GROUND.east_m - 8) / 0.9).astype(int) % 16
+    rust = np.random.default_rng(5).uniform(0, 1, 16)[east][:, :, None]
+    sheet = np.array((150.0, 150.0, 155.0)) * (1 - rust) + np.array((120.0, 85.0, 65.0)) * rust
+    inside = box(8, 10, 21, 18)[:, :, None]
+    return ground(GREEN) * (1 - inside) + sheet * (0.9 + 0.1 * noise(9, 0.7)[:, :, None]) * inside
+
+
+def crossing() -> np.ndarray:
+    """Bars of white paint across asphalt."""
+    bars = (stripes(1.0, 90.0) > 0.5) * box(6, 12, 24, 16)
+    rgb = ground(GREY)
+    rgb[bars > 0] = (225.0, 225.0, 220.0)
+    return rgb
+
+
+@pytest.mark.parametrize("picture", [roof, rusty_roof, road, crossing, lambda: ground(GREEN)])
 def test_look_alikes_are_no_plots(tmp_path: Path, picture) -> None:
     assert find_plots(ortho(tmp_path, picture()), WHOLE) == []
 

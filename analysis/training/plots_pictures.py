@@ -206,8 +206,8 @@ def _camera(rgb: Array, gsd_m: float, rng: np.random.Generator) -> Array:
     rgb = rgb * np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.07, 3)).astype(np.float32)
     grey = rgb.mean(axis=2, keepdims=True)
     rgb = grey + (rgb - grey) * float(rng.uniform(0.4, 1.5))
-    rgb = rgb + float(rng.uniform(0, 0.05)) + rng.normal(0, rng.uniform(0, 0.03), rgb.shape)
-    rgb = np.clip(rgb, 0, 1)
+    grain = rng.standard_normal(rgb.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.03))
+    rgb = np.clip(rgb + float(rng.uniform(0, 0.05)) + grain, 0, 1)
     if rng.random() < 0.3:
         levels = np.round(rgb * 255).astype(np.uint8)
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(40, 95))]
