@@ -35,7 +35,7 @@ _AROUND_STATE = 11  # cells
 _LINE_FOR_BREACH = 0.5
 _END_M = 1.5
 _TALL_M = 1.0
-_LEAST_BROKEN = 0.45
+_LEAST_BROKEN = 0.4
 """Mean probability of being broken below which a stretch is doubtful; from the scenes that
 `decode._OPINION` is from."""
 _MAY_BE_BROKEN = 0.25
@@ -43,7 +43,7 @@ _AROUND_CHANCE = 4
 _LEAST_DOUBT = 3
 """An intact stretch of at least so many cells is doubtful where the mean probability of being
 broken, over so many cells, is at least this."""
-_SURE_SLOPE, _SURE_MIDDLE = 7.7, 0.52
+_SURE_SLOPE, _SURE_MIDDLE = 6.3, 0.39
 """From that mean to how often such a breach is one; from the same scenes."""
 
 

@@ -25,7 +25,7 @@ _LOOK_WEIGHT = 0.15
 """Of the template's ratio: its columns are averaged over 0.8 m, so cells say the same thing."""
 _COMMON = np.array([0.86, 0.07, 0.025, 0.045])
 """Share of the states' cells in training: what a cell's probability holds beside its evidence."""
-_PRIOR_TAKEN_OFF = 0.6
+_PRIOR_TAKEN_OFF = 0.75
 """How much of that is taken off again before the sequence model adds its own expectation."""
 _OPINION = (0.8, 0.3, 0.6, 0.8)
 """Weight of the network's log odds, of the template's where it speaks for the fence and where it

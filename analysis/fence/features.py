@@ -19,6 +19,8 @@ ROWS = 224
 NEAR_COLUMNS = 161
 """Columns over which an input is compared with its surroundings: 16 m."""
 CHANNELS = 5
+_HALVES = 3
+"""The channels from here on are differences of the halves of a row."""
 _LEAST = (0.04, 0.02, 0.02, 0.02, 0.01)
 """Deviations below which a channel is noise."""
 
@@ -47,6 +49,13 @@ def network_input(rgb: FloatGrid, valid: npt.NDArray[np.bool_]) -> FloatGrid:
         variance = np.maximum(_near(np.square(away).sum(axis=0)) / share, 0.0)
         own /= np.maximum(np.sqrt(variance), np.float32(least))[None, :]
     return np.clip(out, -5.0, 5.0, out=out)
+
+
+def mirrored(inputs: FloatGrid) -> FloatGrid:
+    """The input (5, M, N) of the same strip with left and right of the line exchanged."""
+    out = np.ascontiguousarray(inputs[:, ::-1])
+    out[_HALVES:] *= -1  # what was the upper half of a row is the lower one
+    return out
 
 
 def _near(row: FloatGrid) -> FloatGrid:

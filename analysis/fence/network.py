@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from analysis.fence.features import ACROSS_M, ROWS, network_input
+from analysis.fence.features import ACROSS_M, ROWS, mirrored, network_input
 from analysis.fence.strip import Strip
 
 FloatGrid = npt.NDArray[np.float32]
@@ -55,7 +55,12 @@ def look(strip: Strip) -> tuple[FloatGrid, FloatGrid, npt.NDArray[np.float64]]:
     rgb = cv2.resize(strip.rgb, size, interpolation=cv2.INTER_AREA)
     valid = cv2.resize(strip.valid.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     inputs = network_input(rgb, valid)
-    logits = np.asarray(_session().run(None, {"strip": inputs[None]})[0][0], dtype=np.float32)
+    # Nothing tells a fence from its mirror image: two looks err apart, and their mean less.
+    logits = (_answer(inputs) + _answer(mirrored(inputs))[:, ::-1]) * np.float32(0.5)
     per_cell = len(strip.offset_m) / logits.shape[1]
     row = (np.arange(logits.shape[1]) + 0.5) * per_cell - 0.5 - half
     return logits, inputs[0], row * strip.across_m
+
+
+def _answer(inputs: FloatGrid) -> FloatGrid:
+    return np.asarray(_session().run(None, {"strip": inputs[None]})[0][0], dtype=np.float32)
