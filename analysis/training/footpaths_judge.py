@@ -111,10 +111,11 @@ def scene_paths(folder: Path, ortho: Orthophoto) -> OnPath:
 
 
 def painted_paths(sample: Sample) -> OnPath:
-    """Where the paths of a painted picture are."""
+    """Where the paths of a painted picture are that can be seen."""
     reach = 2 * round(0.4 / sample.gsd_m) + 1
-    target = cv2.dilate(sample.target[0], np.ones((reach, reach), np.uint8)) > 127
     known = sample.weight[0] > 0
+    shown = np.where(known, sample.target[0], 0).astype(np.uint8)
+    target = cv2.dilate(shown, np.ones((reach, reach), np.uint8)) > 127
 
     def on_path(xy: Array) -> Array:
         limit = np.array(target.shape) - 1
