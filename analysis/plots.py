@@ -35,6 +35,8 @@ _PLANTED = 0.5
 """How clear rows are that show a bed by themselves; fainter ones need one of these beside them."""
 _LEAST_TINT = 0.1
 """Plants differ from soil in colour too; the shade of corrugated sheet does not."""
+_FEW_ROWS, _LONG_M = 4.0, 15.0
+"""Fewer rows that go on for longer are rails, channels or cables along the road."""
 _SAME_FRAC = 0.3
 """Overlap, of the smaller, from which two outlines are of one bed."""
 _ALIGNED_RAD = math.radians(6.0)
@@ -139,7 +141,7 @@ def plots_in(
     ]
     beds = _distinct([each for each in candidates if _longer_m(each.outline) <= _LONGEST_M])
     outlines = np.array([bed.outline for bed in beds], dtype=object)
-    planted = np.array([_is_planted(bed.rows) for bed in beds], dtype=bool)
+    planted = np.array([_is_planted(bed) for bed in beds], dtype=bool)
     ways = np.array([bed.along_rad % (np.pi / 2) for bed in beds])
     found = []
     for number, bed in enumerate(beds):
@@ -213,9 +215,13 @@ def _laid(ortho: Orthophoto, shown: Shown, bed: Bed) -> _Laid:
     )
 
 
-def _is_planted(rows: Rows) -> bool:
+def _is_planted(bed: _Laid) -> bool:
     """Whether a bed shows by itself that it is one."""
-    return rows.clear >= _PLANTED and rows.tint >= _LEAST_TINT
+    if bed.rows.clear < _PLANTED or bed.rows.tint < _LEAST_TINT:
+        return False
+    sides_m = np.hypot(*np.diff(shapely.get_coordinates(bed.outline)[:3], axis=0).T)
+    across_m, along_m = sides_m[bed.rows.axis], sides_m[1 - bed.rows.axis]
+    return bool(across_m >= _FEW_ROWS * bed.rows.period_m or along_m <= _LONG_M)
 
 
 def _distinct(beds: Sequence[_Laid]) -> list[_Laid]:

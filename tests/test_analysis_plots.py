@@ -95,6 +95,14 @@ def rusty_roof() -> np.ndarray:
     return ground(GREEN) * (1 - inside) + sheet * (0.9 + 0.1 * noise(9, 0.7)[:, :, None]) * inside
 
 
+def rails() -> np.ndarray:
+    """Three lines of one colour along the road, a bed's width apart, across the whole picture."""
+    rgb = ground(DRY)
+    for at in (14.0, 14.8, 15.6):
+        rgb[np.abs(GROUND.south_m - at) < 0.2] = ground(GREEN)[np.abs(GROUND.south_m - at) < 0.2]
+    return rgb
+
+
 def crossing() -> np.ndarray:
     """Bars of white paint across asphalt."""
     bars = (stripes(1.0, 90.0) > 0.5) * box(6, 12, 24, 16)
@@ -103,7 +111,9 @@ def crossing() -> np.ndarray:
     return rgb
 
 
-@pytest.mark.parametrize("picture", [roof, rusty_roof, road, crossing, lambda: ground(GREEN)])
+@pytest.mark.parametrize(
+    "picture", [roof, rusty_roof, road, rails, crossing, lambda: ground(GREEN)]
+)
 def test_look_alikes_are_no_plots(tmp_path: Path, picture) -> None:
     assert find_plots(ortho(tmp_path, picture()), WHOLE) == []
 
@@ -116,7 +126,7 @@ def painted(
 ) -> Orthophoto:
     """A picture of grass in which the network sees beds, whatever window it is asked for."""
     # Grass has no rows: here every bed counts, whatever it shows.
-    monkeypatch.setattr(plots, "_is_planted", lambda rows: True)
+    monkeypatch.setattr(plots, "_is_planted", lambda bed: True)
     monkeypatch.setattr(plots, "_BLOCK_M", 32.0)
     monkeypatch.setattr(plots, "_LONGEST_M", 14.0)
     monkeypatch.setattr(plots, "confidence", lambda evidence: 0.9)
