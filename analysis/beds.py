@@ -33,6 +33,7 @@ _MOST_BEDS = 6
 _TURNS_DEG = (*range(-45, 45, 9), -6, -3, 3, 6)
 """Directions tried, from that of the narrowest box around the core."""
 _MANY_PX = 8000
+_LIKELIER = 4
 _RIM_PX = 5
 """Looked at to tell what lies just beyond a rectangle."""
 
@@ -127,18 +128,13 @@ def _rectangles(
     ys, xs = np.nonzero(core)
     _, _, box_deg = cv2.minAreaRect(np.column_stack([xs, ys]).astype(np.float32))
     pixel_m = affine.a
-    # A direction can be told on coarser pixels where there are many.
-    coarse = value
+    directions = [box_deg + turn_deg for turn_deg in _TURNS_DEG]
     if value.size > _MANY_PX:
+        # The likelier directions can be told on coarser pixels, which of them is best cannot.
         coarse = cv2.resize(value, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    best_sum, best_deg = -1.0, None
-    for turn_deg in _TURNS_DEG:
-        turned, _ = _turned(coarse, box_deg + turn_deg)
-        total = float(_largest(turned)[4]) if turned.size else -1.0
-        if total > best_sum:
-            best_sum, best_deg = total, box_deg + turn_deg
-    if best_deg is None:
-        return
+        directions.sort(key=lambda deg: -_most(_turned(coarse, deg)[0]))
+        directions = directions[:_LIKELIER]
+    best_deg = max(directions, key=lambda deg: _most(_turned(value, deg)[0]))
     left, spin = _turned(value, best_deg)
     if not left.size:
         return
@@ -195,6 +191,11 @@ def _turned(
     turn[:, 2] -= (x, y)
     held = turned[y : ys.max() + _RIM_PX + 1, x : xs.max() + _RIM_PX + 1]
     return np.ascontiguousarray(held), turn
+
+
+def _most(turned: npt.NDArray[np.float32]) -> float:
+    """The sum of the best rectangle in a window; -1 if it is empty."""
+    return float(_largest(turned)[4]) if turned.size else -1.0
 
 
 @njit(cache=True)
