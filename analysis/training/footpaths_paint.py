@@ -15,33 +15,34 @@ from rasterio.enums import Resampling
 
 from analysis.footpaths.channels import RGB_STEPS
 from analysis.training import footpaths_ground as ground
+from analysis.training import footpaths_objects as objects
 from analysis.training.footpaths_ground import Canvas
 from analysis.training.footpaths_visible import LEAST_SEEN, contrast
 
 Array = npt.NDArray[Any]
 
 BEFORE = (
-    (ground.paint_step, 0.35),
-    (ground.paint_rows, 0.28),
-    (ground.paint_step, 0.15),
-    (ground.paint_growth, 0.20),
-    (ground.paint_water, 0.10),
-    (ground.paint_plot, 0.30),
+    (objects.paint_step, 0.35),
+    (objects.paint_rows, 0.28),
+    (objects.paint_step, 0.15),
+    (objects.paint_growth, 0.20),
+    (objects.paint_water, 0.10),
+    (objects.paint_plot, 0.30),
 )
 AFTER = (
-    (ground.paint_road, 0.30),
-    (ground.paint_paved_path, 0.30),
-    (ground.paint_rubble, 0.15),
-    (ground.paint_growth, 0.12),
-    (ground.paint_water, 0.08),
-    (ground.paint_wall, 0.30),
-    (ground.paint_wall, 0.15),
-    (ground.paint_edgings, 0.30),
-    (ground.paint_roof, 0.25),
-    (ground.paint_roof, 0.15),
-    (ground.paint_roof, 0.10),
-    (ground.paint_crowns, 0.35),
-    (ground.paint_crowns, 0.20),
+    (objects.paint_road, 0.30),
+    (objects.paint_paved_path, 0.30),
+    (objects.paint_rubble, 0.15),
+    (objects.paint_growth, 0.12),
+    (objects.paint_water, 0.08),
+    (objects.paint_wall, 0.30),
+    (objects.paint_wall, 0.15),
+    (objects.paint_edgings, 0.30),
+    (objects.paint_roof, 0.25),
+    (objects.paint_roof, 0.15),
+    (objects.paint_roof, 0.10),
+    (objects.paint_crowns, 0.35),
+    (objects.paint_crowns, 0.20),
 )
 
 
@@ -195,7 +196,7 @@ def _paths(canvas: Canvas) -> None:
         paint_footpath(canvas)
     if rng.random() < 0.15:  # along the edge of something
         line = ground.wandering_line(canvas, str(rng.choice(["road", "walk", "straight"])))
-        kinds = (ground.paint_step, ground.paint_wall, ground.paint_growth)
+        kinds = (objects.paint_step, objects.paint_wall, objects.paint_growth)
         kinds[int(rng.integers(3))](canvas, line)
         aside = rng.normal(0, 1, 2)
         aside *= rng.uniform(0.4, 3) / canvas.gsd_m / (np.linalg.norm(aside) + 1e-6)
@@ -276,9 +277,9 @@ def painted_on(
     canvas.open_ground = rough < np.percentile(rough, rng.uniform(50, 95))
     _paths(canvas)
     if rng.random() < 0.3:
-        ground.paint_plot(canvas)
+        objects.paint_plot(canvas)
     if rng.random() < 0.3:
-        ground.paint_crowns(canvas)
+        objects.paint_crowns(canvas)
     return seen_by_camera(canvas, (True, False, False, True))
 
 

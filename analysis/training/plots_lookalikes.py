@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis.training import footpaths_ground as ground
+from analysis.training import footpaths_objects as objects
 from analysis.training.footpaths_ground import Canvas
 
 Array = npt.NDArray[Any]
@@ -259,15 +260,15 @@ def paint_swaths(canvas: Canvas) -> None:
 PAINTERS = (
     (paint_markings, 0.28),
     (paint_sheet_roof, 0.30),
-    (ground.paint_roof, 0.10),
+    (objects.paint_roof, 0.10),
     (paint_panels, 0.06),
     (paint_stack, 0.10),
     (paint_railway, 0.05),
     (paint_lattice, 0.08),
     (paint_vehicles, 0.10),
-    (ground.paint_edgings, 0.10),
-    (ground.paint_wall, 0.10),
-    (ground.paint_rubble, 0.08),
+    (objects.paint_edgings, 0.10),
+    (objects.paint_wall, 0.10),
+    (objects.paint_rubble, 0.08),
 )
 """Each with its chance on a canvas."""
 

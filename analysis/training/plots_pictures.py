@@ -19,6 +19,7 @@ import shapely
 from analysis.footpaths.channels import RGB_STEPS, network_input, to_lab
 from analysis.raster import Orthophoto
 from analysis.training import footpaths_ground as ground
+from analysis.training import footpaths_objects as objects
 from analysis.training.footpaths_ground import Canvas
 from analysis.training.plots_lookalikes import paint_look_alikes, paint_swaths
 from analysis.training.scene_truth import SceneTruth, drawn
@@ -146,9 +147,9 @@ def painted(rng: np.random.Generator) -> Crop:
     if rng.random() < 0.25:
         paint_swaths(canvas)
     if rng.random() < 0.5:
-        ground.paint_plot(canvas)
+        objects.paint_plot(canvas)
     if rng.random() < 0.15:  # a field of which nobody can say whether it is a plot
-        ground.paint_rows(canvas)
+        objects.paint_rows(canvas)
     plot = canvas.plot > 0.5
     inward_m = cv2.distanceTransform(plot.astype(np.uint8), cv2.DIST_L2, 5) * canvas.gsd_m
     return Crop(
