@@ -44,7 +44,7 @@ _LEAST_DOUBT = 3
 """An intact stretch of at least so many cells is doubtful where the mean probability of being
 broken, over so many cells, is at least this."""
 _SURE_SLOPE, _SURE_MIDDLE = 6.3, 0.39
-"""From that mean to how often such a breach is one; from the same scenes."""
+"""From that mean to how often such a breach is one; from scenes 912 to 920 and 931 to 936."""
 
 
 @dataclass(frozen=True)

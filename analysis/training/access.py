@@ -23,7 +23,7 @@ from analysis.pipeline import analyze
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine
 from analysis.sources import AnalyzeSpec, Sources
-from analysis.training.logistic import fit_weights
+from analysis.training.logistic import fit_weights, left_out
 from corridor import Side, read_boundaries, write_json
 from corridor.findings import FencePiece, FenceState, Finding, FindingKind, read_findings
 from corridor.values import FloatArray
@@ -31,7 +31,6 @@ from corridor.values import FloatArray
 MODEL = Path(__file__).parents[1] / "models" / "access.json"
 WITHIN_M = 2.5
 _SHRINK = 1.0
-_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -109,30 +108,16 @@ def examples_of(
     return Told(tuple(found), len(truth), fence_m)
 
 
-def fitted(examples: Sequence[Example]) -> dict[str, float]:
-    """Weights of a logistic function, a little shrunk."""
+def told_apart(examples: Sequence[Example]) -> tuple[FloatArray, FloatArray]:
+    """Cues of examples, (N, K), and whether each is a true one, (N,) 0 or 1."""
     cues = np.array([one.cues for one in examples])
-    true = np.array([one.true is not None for one in examples], dtype=np.float64)
-    return fit_weights(CUES, cues, true, _SHRINK)
+    return cues, np.array([one.true is not None for one in examples], dtype=np.float64)
 
 
 def judged(told: Sequence[Told]) -> tuple[list[Example], FloatArray]:
     """All examples, and the probability of each by a fit that did not see its scene."""
     every = [one for each in told for one in each.examples]
-    names = sorted({one.scene for one in every})
-    fold = {name: number % _FOLDS for number, name in enumerate(names)}
-    chance = np.zeros(len(every))
-    for number in range(_FOLDS):
-        inside = [one for one in every if fold[one.scene] != number]
-        if len({one.true is None for one in inside}) < 2:
-            continue
-        by_cue = fitted(inside)
-        weights = np.array([by_cue[cue] for cue in CUES])
-        for index, one in enumerate(every):
-            if fold[one.scene] == number:
-                total = by_cue["bias"] + float(np.array(one.cues) @ weights)
-                chance[index] = 1.0 / (1.0 + np.exp(-total))
-    return every, chance
+    return every, left_out(CUES, *told_apart(every), [one.scene for one in every], _SHRINK)
 
 
 def table(told: Sequence[Told]) -> Iterator[str]:
@@ -166,7 +151,9 @@ def main() -> None:
         told.append(told_of(folder, network))
         print(f"{folder.name}: {len(told[-1].examples)} places", flush=True)
     print("\n".join(table(told)))
-    by_cue = fitted([one for each in told for one in each.examples])
+    by_cue = fit_weights(
+        CUES, *told_apart([one for each in told for one in each.examples]), _SHRINK
+    )
     rounded = {cue: round(value, 4) for cue, value in by_cue.items()}
     write_json(given.out, {"version": 1, "weights": rounded})
 

@@ -40,6 +40,7 @@ from analysis.training.fence_paint import (
     lay_foot,
     paint_fence,
 )
+from analysis.training.unet import convolutions
 from corridor import InputError, Side, Track
 from corridor.findings import BreachType, FenceState, FindingKind, read_condition, read_findings
 
@@ -206,17 +207,6 @@ def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.
 # The network
 
 
-def _block(inward: int, outward: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inward, outward, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outward),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(outward, outward, 3, padding=1, bias=False),
-        nn.BatchNorm2d(outward),
-        nn.ReLU(inplace=True),
-    )
-
-
 class FenceNet(nn.Module):
     """A small U-Net from (B, 5, M, N) to (B, 5, M / 2, N / 2): line, then the four states."""
 
@@ -229,7 +219,7 @@ class FenceNet(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.down = nn.ModuleList(
-            [_block(widths[0], widths[0])] + [_block(a, b) for a, b in pairwise(widths)]
+            [convolutions(widths[0], widths[0])] + [convolutions(a, b) for a, b in pairwise(widths)]
         )
         self.pool = nn.MaxPool2d(2)
         self.along = nn.Sequential(
@@ -237,7 +227,7 @@ class FenceNet(nn.Module):
             nn.BatchNorm2d(widths[-1]),
             nn.ReLU(inplace=True),
         )
-        self.up = nn.ModuleList([_block(b + a, a) for a, b in pairwise(widths)])
+        self.up = nn.ModuleList([convolutions(b + a, a) for a, b in pairwise(widths)])
         self.grow = nn.Upsample(scale_factor=2, mode="nearest")
         self.head = nn.Conv2d(widths[0], 5, 1)
 

@@ -18,7 +18,7 @@ import shapely
 from scipy.optimize import linear_sum_assignment
 
 from analysis.plots import CUES, Plot, find_plots
-from analysis.training.logistic import fit_weights
+from analysis.training.logistic import fit_weights, left_out
 from analysis.training.scene_truth import SceneTruth
 from corridor import write_json
 from corridor.values import FloatArray
@@ -26,7 +26,6 @@ from corridor.values import FloatArray
 MODEL = Path(__file__).parents[1] / "models" / "plots.json"
 LEAST_IOU = 0.5
 _INSIDE_M = 60.0
-_FOLDS = 5
 _SHRINK = 2.0
 
 
@@ -77,29 +76,16 @@ def told_by(folder: Path) -> Told:
     )
 
 
-def fitted(examples: Sequence[Example]) -> dict[str, float]:
-    """Weights of a logistic function, a little shrunk."""
+def told_apart(examples: Sequence[Example]) -> tuple[FloatArray, FloatArray]:
+    """Cues of finds, (N, K), and whether each is a true one, (N,) 0 or 1."""
     cues = np.array([[one.plot.evidence[cue] for cue in CUES] for one in examples])
-    true = np.array([one.true is not None for one in examples], dtype=np.float64)
-    return fit_weights(CUES, cues, true, _SHRINK)
+    return cues, np.array([one.true is not None for one in examples], dtype=np.float64)
 
 
 def judged(told: Sequence[Told]) -> tuple[list[Example], FloatArray]:
     """All finds, and the probability of each by a fit that did not see its scene."""
     every = [one for each in told for one in each.examples]
-    names = sorted({one.scene for one in every})
-    fold = {name: number % _FOLDS for number, name in enumerate(names)}
-    chance = np.zeros(len(every))
-    for number in range(_FOLDS):
-        others = [one for one in every if fold[one.scene] != number]
-        if len({one.true is None for one in others}) < 2:
-            continue
-        weights = fitted(others)
-        for index, one in enumerate(every):
-            if fold[one.scene] == number:
-                total = weights["bias"] + sum(weights[c] * one.plot.evidence[c] for c in CUES)
-                chance[index] = 1.0 / (1.0 + np.exp(-total))
-    return every, chance
+    return every, left_out(CUES, *told_apart(every), [one.scene for one in every], _SHRINK)
 
 
 def table(told: Sequence[Told]) -> Iterator[str]:
@@ -126,7 +112,9 @@ def main(scenes: tuple[Path, ...], out: Path) -> None:
     told = [told_by(folder) for folder in scenes]
     for line in table(told):
         click.echo(line)
-    weights = fitted([one for each in told for one in each.examples])
+    weights = fit_weights(
+        CUES, *told_apart([one for each in told for one in each.examples]), _SHRINK
+    )
     write_json(out, {"version": 1, "weights": {cue: round(w, 4) for cue, w in weights.items()}})
 
 

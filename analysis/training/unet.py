@@ -34,19 +34,24 @@ _SAVED_EVERY_MIN = 5.0
 _LOGGED_EVERY = 50
 
 
-class Block(nn.Module):
+def convolutions(inputs: int, outputs: int) -> nn.Sequential:
     """Two 3 by 3 convolutions, each normalised over the batch."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Block(nn.Module):
+    """Those convolutions, by the name that weights on file have for them."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(inplace=True),
-        )
+        self.layers = convolutions(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H, W)."""
