@@ -156,9 +156,7 @@ def main() -> None:
         told.append(told_of(folder, network))
         print(f"{folder.name}: {len(told[-1].examples)} places", flush=True)
     print("\n".join(table(told)))
-    by_cue = fit_weights(
-        CUES, *told_apart([one for each in told for one in each.examples]), _SHRINK
-    )
+    by_cue = fitted([one for each in told for one in each.examples])
     rounded = {cue: round(value, 4) for cue, value in by_cue.items()}
     write_json(given.out, {"version": 1, "weights": rounded})
 

@@ -117,9 +117,7 @@ def main(scenes: tuple[Path, ...], out: Path) -> None:
     told = [told_by(folder) for folder in scenes]
     for line in table(told):
         click.echo(line)
-    weights = fit_weights(
-        CUES, *told_apart([one for each in told for one in each.examples]), _SHRINK
-    )
+    weights = fitted([one for each in told for one in each.examples])
     write_json(out, {"version": 1, "weights": {cue: round(w, 4) for cue, w in weights.items()}})
 
 
