@@ -9,8 +9,8 @@ import shapely
 
 from corridor import LocalFrame, LonLat
 from missions.mission import FencePolygon, Geofence, RallyPoint, Sortie
+from sitl.expected import planned_path
 from sitl.scenario import Scenario
-from sitl.verify import planned_path
 
 
 def fit_sortie(sortie: Sortie, scenario: Scenario) -> Sortie:

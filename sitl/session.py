@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from corridor import InputError, Progress, VehicleError, silent, write_json, write_text
 from missions.mission import Parameter, Sortie
+from sitl.expected import planned_path
 from sitl.flight import FlightResult, camera_parameters, fly_sortie
 from sitl.launch import ARDUPILOT, CONNECTION, STAND_IN, GivenVehicle, VehicleSpec, running
 from sitl.recorder import Event, Recording
@@ -18,7 +19,7 @@ from sitl.report import write_report
 from sitl.resume import rest_of
 from sitl.scenario import Scenario
 from sitl.scenario_setup import fit_sortie
-from sitl.verify import BACK_AT, Check, Verification, planned_path, verify_flight
+from sitl.verify import BACK_AT, Check, Verification, verify_flight
 
 SUMMARY_VERSION = 1
 DEFAULT_SPEEDUP = {STAND_IN: 100.0, ARDUPILOT: 20.0}

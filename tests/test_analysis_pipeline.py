@@ -1,4 +1,4 @@
-"""`fencewalk analyze` from files to files: the findings folder, and every bad input."""
+"""`fencewalk analyze` from files to files: the findings folder."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import geopandas
 import numpy as np
 import pytest
 import rasterio
 import shapely
-from affine import Affine
+from analysis_site import X0, Y0, run, write_lines, write_ortho, write_site
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.windows import Window
@@ -32,8 +30,7 @@ from analysis.pipeline import _key, analyze, digest_of, model_digests
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine, named
 from analysis.sources import AnalyzeSpec, Sources
-from analysis.surroundings import read_area, read_districts
-from corridor import Boundary, InputError, Side, Track, read_boundaries
+from corridor import Boundary, Side, Track, read_boundaries
 from corridor.findings import (
     FencePiece,
     FenceState,
@@ -42,54 +39,11 @@ from corridor.findings import (
     read_condition,
     read_findings,
 )
-from fencewalk.cli import main
-
-X0, Y0 = 500_000.0, 3_000_000.0
-GSD_M = 0.1
-
-
-def write_ortho(path: Path, length_m: float = 40.0, **options: Any) -> Path:
-    """Grass 40 m wide with a dark fence along y = -20, from x = 0."""
-    chance = np.random.default_rng(5)
-    rows, columns = 400, round(length_m / GSD_M)
-    grass = np.array([80, 110, 60])[:, None, None] + chance.normal(0, 6, (3, rows, columns))
-    grass[:, 199:201] -= 45
-    bands = options.pop("bands", np.clip(grass, 1, 254).astype(np.uint8))
-    values = {
-        "crs": "EPSG:32647",
-        "transform": Affine(GSD_M, 0, X0, 0, -GSD_M, Y0),
-        "photometric": "rgb" if len(bands) >= 3 else "minisblack",
-    } | options
-    with rasterio.open(
-        path, "w", driver="GTiff", count=len(bands), height=bands.shape[1], width=bands.shape[2],
-        dtype=bands.dtype, **values,
-    ) as file:  # fmt: skip
-        file.write(bands)
-    return path
-
-
-def write_lines(path: Path, *lines: list[tuple[float, float]], **columns: Any) -> Path:
-    shapes = [shapely.LineString(np.array(line) + np.array([X0, Y0])) for line in lines]
-    values = {
-        "route": ["G75"] * len(lines), "side": ["left"] * len(lines),
-        "chainage_start_m": [12_000.0] * len(lines),
-    } | columns  # fmt: skip
-    table = geopandas.GeoDataFrame(values, geometry=shapes, crs="EPSG:32647")
-    table.to_crs("EPSG:4326").to_file(path, driver="GeoJSON")
-    return path
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    return int(stop.value.code or 0)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("site")
-    lines = write_lines(folder / "lines.geojson", [(-15, -20.4), (25, -19.8), (38, -20.2)])
-    return write_ortho(folder / "ortho.tif"), lines
+    return write_site(tmp_path_factory.mktemp("site"))
 
 
 @pytest.fixture(scope="module")
@@ -382,110 +336,6 @@ def test_a_file_too_large_to_read_whole_is_known_by_its_ends(
     assert digest_of(path) != first
 
 
-# Bad input: exit code 2, a message with the file and what is allowed, and no traceback
-
-
-def refused(
-    capsys: pytest.CaptureFixture[str], out: Path, *arguments: object, code: int = 2
-) -> str:
-    assert run("analyze", *arguments, "--out", out) == code
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
-    assert not (out / "findings.gpkg").exists()
-    return said
-
-
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (lambda p: None, "no such file"),
-        (lambda p: p.write_bytes(b""), "is empty (0 bytes)"),
-        (lambda p: p.write_text("not a picture"), "no picture that can be read"),
-        (lambda p: write_ortho(p, crs=None), "carries no CRS"),
-        (lambda p: write_ortho(p, crs="EPSG:4326", transform=Affine(1e-6, 0, 99, 0, -1e-6, 27)),
-         "gdalwarp -t_srs EPSG:32647"),
-        (lambda p: write_ortho(p, bands=np.ones((1, 9, 9), np.uint8)), "has 1 band"),
-        (lambda p: write_ortho(p, bands=np.full((3, 9, 9), 7, np.uint8), nodata=7), "nodata"),
-        (lambda p: write_ortho(p, bands=np.ones((3, 9, 9), np.float32)), "gdal_translate -ot Byte"),
-    ],
-)  # fmt: skip
-def test_a_bad_picture_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], Any], says: str
-) -> None:
-    path = tmp_path / "ortho.tif"
-    make(path)
-    said = refused(capsys, tmp_path / "out", path)
-    assert says in said
-    assert str(path) in said
-
-
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_a_picture_without_georeference_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = write_ortho(tmp_path / "ortho.tif", crs=None, transform=Affine.identity())
-    assert "has no georeference" in refused(capsys, tmp_path / "out", path)
-
-
-def test_16_bit_is_read_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bands = np.random.default_rng(1).integers(500, 4000, (3, 90, 90), dtype=np.uint16)
-    path = write_ortho(tmp_path / "ortho.tif", bands=bands)
-    assert run("analyze", path, "--out", tmp_path / "out") == 0
-    assert "16 bit" in capsys.readouterr().err
-    assert "16 bit" in json.loads((tmp_path / "out" / "run.json").read_text())["notes"][0]
-
-
-def test_a_boundary_that_misses_is_refused(
-    site: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = write_lines(tmp_path / "far.geojson", [(600, -20), (700, -20)])
-    said = refused(capsys, tmp_path / "out", site[0], "--boundaries", lines)
-    assert "far.geojson" in said
-    assert "560 m away" in said
-    assert "gcj02" in said
-
-
-def test_no_boundary_file_is_refused(
-    site: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    said = refused(capsys, tmp_path / "out", site[0], "--boundaries", tmp_path / "no.geojson")
-    assert "no.geojson" in said
-
-
-def test_a_surface_model_elsewhere_is_refused(
-    site: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    dsm = tmp_path / "dsm.tif"
-    with rasterio.open(
-        dsm, "w", driver="GTiff", count=1, height=9, width=9, dtype="float32", crs="EPSG:32647",
-        transform=Affine(1, 0, X0 + 900, 0, -1, Y0),
-    ) as file:  # fmt: skip
-        file.write(np.ones((1, 9, 9), np.float32))
-    said = refused(capsys, tmp_path / "out", site[0], "--dsm", dsm)
-    assert "does not cover any of the orthophoto" in said
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--area", "no.geojson"], "no such file"),
-        (["--previous", "nowhere"], "no findings there"),
-        (["--context", "vilages=a.geojson"], "one of villages"),
-        (["--context", "districts=no.geojson"], "no such file"),
-        (["--jobs", "0"], "--jobs"),
-        (["--outside", "-3"], "--outside"),
-    ],
-)
-def test_a_bad_option_is_refused(
-    site: tuple[Path, Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    says: str,
-) -> None:
-    assert says in refused(capsys, tmp_path / "out", site[0], *arguments)
-
-
 def test_previous_must_be_another_folder(
     site: tuple[Path, Path], findings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -495,22 +345,3 @@ def test_previous_must_be_another_folder(
     assert code == 2
     assert "two different folders" in capsys.readouterr().err
     assert (findings / "findings.geojson").read_bytes() == before
-
-
-def test_districts_need_names_and_areas_need_polygons(tmp_path: Path) -> None:
-    box = shapely.box(99, 27, 99.1, 27.1)
-    path = tmp_path / "d.geojson"
-    geopandas.GeoDataFrame({"Name": ["甲", "甲"]}, geometry=[box, box], crs="EPSG:4326").to_file(
-        path
-    )
-    assert list(read_districts(path)) == ["甲"]
-    assert read_area(path).equals(box)
-    geopandas.GeoDataFrame({"code": [1]}, geometry=[box], crs="EPSG:4326").to_file(path)
-    with pytest.raises(InputError, match=r"no column 'name' \(it has code\)"):
-        read_districts(path)
-    point = geopandas.GeoDataFrame({"name": ["a"]}, geometry=[shapely.Point(1, 1)], crs="EPSG:4326")
-    point.to_file(path)
-    with pytest.raises(InputError, match="holds no polygon"):
-        read_area(path)
-    with pytest.raises(InputError, match="holds no polygon"):
-        read_districts(path)

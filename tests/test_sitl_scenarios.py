@@ -24,13 +24,13 @@ from missions.link.options import read_sortie_of
 from missions.link.parameters import read_parameter
 from missions.link.upload import UploadRefusedError
 from missions.mission import Command
+from sitl.expected import expected_photos
 from sitl.flight import _must_be_simulated
 from sitl.launch import ARDUPILOT, CONNECTION, VehicleSpec, find_arducopter, running
 from sitl.resume import rest_of
 from sitl.scenario import Scenario, read_scenario, scenario_names
 from sitl.scenario_setup import fit_sortie
 from sitl.session import FlightOptions, Outcome, fly_scenario, write_junit
-from sitl.verify import expected_photos
 
 
 def arducopter() -> Path:
