@@ -1,8 +1,8 @@
 """Trains the footpath network and exports it: `python -m analysis.training.footpaths SCENES…`.
 
 Needs the extra `train`. What it learns from is painted (`footpaths_paint`), cut from folders that
-`fencewalk scene` wrote, or painted on real pictures that hold no footpath (`--ground`). How a
-training runs is told in `unet`.
+`fencewalk scene` wrote, painted on real pictures that hold no footpath (`--ground`), or cut from
+real pictures with traced paths (`--real`). How a training runs is told in `unet`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from analysis.footpaths.channels import network_input, to_lab
 from analysis.training.footpaths_paint import CANVAS_PX, Sample, Source, painted, read_ground
+from analysis.training.footpaths_real import traced_samples
 from analysis.training.footpaths_scenes import scene_samples
 from analysis.training.unet import Batch, Course, course_options, fit
 
@@ -31,7 +32,8 @@ POOL = 400
 """Pictures kept to cut from; the oldest gives way to each new one."""
 SCENE_SHARE = 2.0
 GROUND_SHARE = 0.9
-"""Of pictures from scenes and on real ground, for each one that is painted altogether."""
+REAL_SHARE = 0.8
+"""Of pictures from scenes, on real ground and from traced ones, for each that is painted."""
 CROPS_PER_CANVAS = 24
 ON_PATH = 0.5
 """Share of the crops that are laid on a footpath, where the picture holds one."""
@@ -128,16 +130,29 @@ class Pool:
 @click.option(
     "--ground", multiple=True, type=click.Path(path_type=Path), help="A picture without footpaths."
 )
+@click.option(
+    "--real",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A folder with ortho.tif, footpaths.geojson traced in it, and roi.geojson.",
+)
 @course_options(minutes=50.0, rate=2e-3)
-def main(scenes: tuple[Path, ...], ground: tuple[Path, ...], course: Course) -> None:
-    """Trains the footpath network on painted pictures, generated SCENES and path-free GROUND."""
+def main(
+    scenes: tuple[Path, ...], ground: tuple[Path, ...], real: tuple[Path, ...], course: Course
+) -> None:
+    """Trains the footpath network on painted pictures, generated SCENES, path-free GROUND."""
     sources: list[tuple[Source, float]] = [(lambda rng: painted(rng, CANVAS_PX), 1.0)]
     sources += [(read_ground(path), GROUND_SHARE / len(ground)) for path in ground]
     if scenes:
         sources.append((scene_samples(scenes, CANVAS_PX), SCENE_SHARE))
-    click.echo(
-        json.dumps({"scenes": len(scenes), "ground": [str(g) for g in ground], "seed": course.seed})
-    )
+    if real:
+        sources.append((traced_samples(real, CANVAS_PX), REAL_SHARE))
+    told = {
+        "scenes": len(scenes),
+        "ground": [str(g) for g in ground],
+        "real": [str(r) for r in real],
+    }
+    click.echo(json.dumps({**told, "seed": course.seed}))
     pool = Pool(sources, np.random.default_rng(course.seed))
     fit(len(CLASS_WEIGHT), course, pool.batch, loss_of, unfolded=False)
 

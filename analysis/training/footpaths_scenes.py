@@ -14,7 +14,7 @@ import numpy.typing as npt
 import shapely
 from rasterio.features import rasterize
 
-from analysis.raster import Orthophoto
+from analysis.raster import Orthophoto, Patch
 from analysis.training.footpaths_ground import Canvas
 from analysis.training.footpaths_paint import Sample, seen_by_camera
 from analysis.training.footpaths_visible import LEAST_SEEN, contrast
@@ -27,12 +27,27 @@ INSIDE_M = 25.0
 """How far on the road's side of a fence it is known what is a plot and what is none."""
 LOOK_AGAIN = 0.01
 """How often it is looked whether scenes were added."""
+GSD_M = (0.075, 0.15)
+"""Metres per pixel of training pictures."""
+ABOUT_PATH = 0.7
+"""Share of the squares that lie about a path, where there is one."""
 LEAST_VISIBLE_FRAC = 0.3
 """A path that is hidden for most of its length teaches nothing where it is hidden."""
 
 
 @dataclass(frozen=True)
-class _Scene:
+class Labelled:
+    """A picture with what is where, to cut training pictures from.
+
+    Attributes:
+        rgb: (rows, columns, 3) uint8.
+        footpath, plot: (rows, columns) uint8, 1 where there is one.
+        ignore: bool, where nothing is to be learned.
+        not_inside: bool, where nobody knows what is a plot.
+        on_path: (n, 2) rows and columns of pixels of footpath.
+        gsd_m: metres per pixel.
+    """
+
     rgb: Array
     footpath: Array
     ignore: Array
@@ -42,7 +57,7 @@ class _Scene:
     gsd_m: float
 
 
-def _read(folder: Path) -> _Scene:
+def _read(folder: Path) -> Labelled:
     ortho = Orthophoto.open(folder / "ortho.tif")
     patch = ortho.read(None, READ_GSD_M)
     footpath = np.zeros(patch.valid.shape, np.uint8)
@@ -51,8 +66,8 @@ def _read(folder: Path) -> _Scene:
     for finding in tables:
         line = shapely.LineString(ortho.to_xy(shapely.get_coordinates(finding.geometry)))
         width_m = finding.width_m or 0.6
-        core = _drawn(line.buffer(max(width_m, 0.25) / 2), patch)
-        rim = _drawn(line.buffer(width_m + 0.2), patch)
+        core = drawn(line.buffer(max(width_m, 0.25) / 2), patch)
+        rim = drawn(line.buffer(width_m + 0.2), patch)
         ignore |= (rim > 0) & (core == 0)
         visible = finding.extra.get("visible_frac")
         if isinstance(visible, float) and visible < LEAST_VISIBLE_FRAC:
@@ -63,7 +78,7 @@ def _read(folder: Path) -> _Scene:
         for f in read_findings(folder / "truth.gpkg")
         if f.kind is FindingKind.PLOT
     ]
-    plot = _drawn(shapely.union_all(shapes), patch) if shapes else np.zeros_like(footpath)
+    plot = drawn(shapely.union_all(shapes), patch) if shapes else np.zeros_like(footpath)
     fences = geopandas.read_file(folder / "truth.gpkg", layer="fence_line").to_crs(
         ortho.crs.to_wkt()
     )
@@ -72,19 +87,20 @@ def _read(folder: Path) -> _Scene:
         for line, side in zip(fences.geometry, fences["side"], strict=True)
     ]
     # Beyond the fence lie fields that are no plots, and look like them.
-    inside = _drawn(shapely.union_all([*inward, *shapely.buffer(shapes, 3.0)]), patch)
+    inside = drawn(shapely.union_all([*inward, *shapely.buffer(shapes, 3.0)]), patch)
     crowns = geopandas.read_file(folder / "truth.gpkg", layer="crowns").to_crs(ortho.crs.to_wkt())
     if len(crowns):
-        hidden = _drawn(shapely.union_all(crowns.geometry.to_numpy()), patch)
+        hidden = drawn(shapely.union_all(crowns.geometry.to_numpy()), patch)
         ignore |= (hidden > 0) & ((footpath > 0) | (plot > 0))
     ignore |= (footpath > 0) & (
         contrast(patch.rgb, footpath > 0, ~ignore, patch.affine.a) < LEAST_SEEN
     )
     places = np.argwhere((footpath > 0) & ~ignore)
-    return _Scene(patch.rgb, footpath, ignore, plot, inside == 0, places, float(patch.affine.a))
+    return Labelled(patch.rgb, footpath, ignore, plot, inside == 0, places, float(patch.affine.a))
 
 
-def _drawn(shape: shapely.Geometry, patch: Any) -> Array:
+def drawn(shape: shapely.Geometry, patch: Patch) -> Array:
+    """A shape as pixels of a patch: uint8, 1 where it covers their middle."""
     return np.asarray(
         rasterize([(shape, 1)], patch.valid.shape, transform=patch.affine, dtype="uint8")
     )
@@ -100,7 +116,7 @@ def scene_samples(folders: Sequence[Path], size_px: int) -> Callable[[np.random.
             new ones may turn up while they are read.
         size_px: of the pictures.
     """
-    scenes: dict[Path, _Scene] = {}
+    scenes: dict[Path, Labelled] = {}
 
     def look() -> None:
         """Reads what is new."""
@@ -115,33 +131,48 @@ def scene_samples(folders: Sequence[Path], size_px: int) -> Callable[[np.random.
         if rng.random() < LOOK_AGAIN:
             look()
         scene = list(scenes.values())[int(rng.integers(len(scenes)))]
-        gsd_m = float(rng.uniform(0.075, 0.15))
-        rows, columns = scene.footpath.shape
-        centre = rng.uniform(0, 1, 2) * (rows, columns)
-        places = scene.on_path
-        if len(places) and rng.random() < 0.7:
-            spread = 0.3 * size_px * gsd_m / scene.gsd_m
-            centre = places[rng.integers(len(places))] + rng.normal(0, spread, 2)
-        turn = cv2.getRotationMatrix2D(
-            (float(centre[1]), float(centre[0])), float(rng.uniform(0, 360)), scene.gsd_m / gsd_m
-        )
-        turn[:, 2] += size_px / 2 - centre[::-1]
-
-        def cut(plane: Array, how: int, border: int) -> Array:
-            return np.asarray(
-                cv2.warpAffine(plane, turn, (size_px, size_px), flags=how, borderMode=border)
-            )
-
-        rgb = cut(scene.rgb, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101).astype(np.float32) / 255
-        canvas = Canvas(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab), gsd_m, rng)
-        canvas.footpath = cut(scene.footpath, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT).astype(
-            np.float32
-        )
-        outside = cut((~scene.ignore).astype(np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
-        canvas.ignore |= outside == 0
-        canvas.plot = cut(scene.plot, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT).astype(np.float32)
-        known = cut((~scene.not_inside).astype(np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
-        canvas.like_plot |= known == 0
+        canvas = cut_from(scene, size_px, float(rng.uniform(*GSD_M)), rng)
         return seen_by_camera(canvas, (True, False, False, True))
 
     return source
+
+
+def cut_from(
+    picture: Labelled, size_px: int, gsd_m: float, rng: np.random.Generator, enlarged: float = 1.0
+) -> Canvas:
+    """A square of a picture, turned anyhow, more often than not about a path.
+
+    Args:
+        picture: to cut from.
+        size_px: of the square.
+        gsd_m: metres per pixel of it.
+        rng: what chooses.
+        enlarged: how much larger things are made than they are.
+    """
+    rows, columns = picture.footpath.shape
+    centre = rng.uniform(0, 1, 2) * (rows, columns)
+    places = picture.on_path
+    scale = picture.gsd_m / gsd_m * enlarged
+    if len(places) and rng.random() < ABOUT_PATH:
+        spread = 0.3 * size_px / scale
+        centre = places[rng.integers(len(places))] + rng.normal(0, spread, 2)
+    turn = cv2.getRotationMatrix2D(
+        (float(centre[1]), float(centre[0])), float(rng.uniform(0, 360)), scale
+    )
+    turn[:, 2] += size_px / 2 - centre[::-1]
+
+    def cut(plane: Array, how: int, border: int) -> Array:
+        return np.asarray(
+            cv2.warpAffine(plane, turn, (size_px, size_px), flags=how, borderMode=border)
+        )
+
+    def nearest(plane: Array) -> Array:
+        return cut(plane.astype(np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+
+    rgb = cut(picture.rgb, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101).astype(np.float32) / 255
+    canvas = Canvas(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab), gsd_m, rng)
+    canvas.footpath = nearest(picture.footpath).astype(np.float32)
+    canvas.ignore |= nearest(~picture.ignore) == 0
+    canvas.plot = nearest(picture.plot).astype(np.float32)
+    canvas.like_plot |= nearest(~picture.not_inside) == 0
+    return canvas
