@@ -182,12 +182,18 @@ def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.
             state = np.where(valid[ROWS // 4 : -ROWS // 4].all(axis=0), 1, IGNORE)
     elif valid.mean() > 0.9:
         if rng.uniform() < 0.2:
-            away = rng.uniform(3.0, 5.0) * rng.choice([-1, 1]) / FINE_M
-            moved = (rows + np.float32(away)).clip(0, height - 1)
-            known = cv2.remap(sample.valid.astype(np.uint8), columns, moved, cv2.INTER_NEAREST)
-            if known.mean() > 0.98:
-                other = cv2.remap(sample.rgb, columns, moved, cv2.INTER_LINEAR).astype(np.float32)
-                cut_out(rgb, other, row, state, rng)
+            away = np.float32(rng.uniform(3.0, 5.0) / FINE_M)
+            above, below = ((rows + step).clip(0, height - 1) for step in (-away, away))
+            seen = sample.valid.astype(np.uint8)
+            known = [
+                cv2.remap(seen, columns, each, cv2.INTER_NEAREST).mean() for each in (above, below)
+            ]
+            if min(known) > 0.98:
+                sides = (
+                    cv2.remap(sample.rgb, columns, above, cv2.INTER_LINEAR).astype(np.float32),
+                    cv2.remap(sample.rgb, columns, below, cv2.INTER_LINEAR).astype(np.float32),
+                )
+                cut_out(rgb, sides, row, state, rng)
         if rng.uniform() < 0.2:
             lay_foot(rgb, row, rng)
         if rng.uniform() < 0.2:

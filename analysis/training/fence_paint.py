@@ -1,8 +1,8 @@
 """What is painted over crops of strips before the fence network is shown them.
 
-Other light, plain fences and walls on ground that has none, ground where a fence stood, crowns, and
-what lies at a fence's foot: none of it looks as the generator draws, and what goes on through a gap
-must not be taken for the fence.
+Other light, plain fences and walls on ground that has none, ground where a fence stood, crowns,
+what lies at a fence's foot and other ground beyond it: none of it looks as the generator draws, and
+what goes on through a gap must not be taken for the fence.
 """
 
 from __future__ import annotations
@@ -77,6 +77,9 @@ def paint_fence(rgb: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, 
     row = (base + sway + rng.normal(0, 0.3, CROP).cumsum() * 0.1).astype(np.float32)
     y = np.arange(ROWS)[:, None] - row[None, :]
     ground = rgb.copy()
+    if rng.uniform() < 0.5:
+        part_ground(ground, row, rng)
+    bare = ground.copy()
     if rng.uniform() < 0.35:
         lay_foot(ground, row, rng)
     canvas = ground.copy()
@@ -90,7 +93,7 @@ def paint_fence(rgb: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, 
     there = np.where(state == 0, 1.0, 0.0)
     there = cv2.GaussianBlur(there[None, :].astype(np.float32), (0, 0), 0.7)[0]
     width = (
-        rng.choice([0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.5, 0.8, 1.1])
+        rng.choice([0.02, 0.04, 0.06, 0.1, 0.2, 0.3, 0.5, 0.8, 1.1, 1.8])
         * rng.uniform(0.8, 1.3)
         / ACROSS_M
     )
@@ -111,6 +114,10 @@ def paint_fence(rgb: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, 
         rubble = 1.0 + rng.uniform(0.1, 0.5) * stones / stones.std()
     gain += body * light * there[None, :] * ragged[None, :] * opacity * rubble
     plain = True
+    if rng.uniform() < 0.2:
+        plain = False
+        gain *= rng.choice([0.0, 1.0])
+        _hang_veil(gain, y, there, rng)
     if rng.uniform() < 0.55:
         plain = False
         spacing, posts = rng.uniform(1.8, 3.2), rng.uniform(0.05, 0.14)
@@ -146,7 +153,7 @@ def paint_fence(rgb: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, 
         ) - 4
     canvas = canvas.clip(0, 255).astype(np.float32)
     if rng.uniform() < 0.3:
-        _mend_ground(canvas, rgb, y, state, rng)
+        _mend_ground(canvas, bare, y, state, rng)
     if rng.uniform() < 0.4:
         grow_cover(canvas, row, state, rng)
     return canvas, row, state
@@ -157,12 +164,57 @@ def _mend_ground(
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """Other ground where the fence is missing, from some metres beside it."""
-    away = round(rng.uniform(1.5, 3.5) / ACROSS_M) * int(rng.choice([-1, 1]))
+    away = round(rng.uniform(1.5, 3.5) / ACROSS_M)
     reach = rng.uniform(0.5, 1.4) / ACROSS_M
-    other = np.roll(ground, away, axis=0)
+    other = _either(np.roll(ground, away, axis=0), np.roll(ground, -away, axis=0), y, rng)
     share = expit((reach - np.abs(y)) / rng.uniform(1.0, 8.0)) * (state == 1)[None, :]
     share = share[..., None].astype(np.float32)
     canvas[:] = canvas * (1 - share) + other * share
+
+
+def _either(above: Floats, below: Floats, y: Floats, rng: np.random.Generator) -> Floats:
+    """Mostly to each side of a line its own ground, else that of one side to both."""
+    if rng.uniform() < 0.7:
+        share = expit(y / rng.uniform(1.0, 6.0))[..., None].astype(np.float32)
+        return np.asarray(above * (1 - share) + below * share)
+    return above if rng.uniform() < 0.5 else below
+
+
+def part_ground(canvas: Floats, row: Floats, rng: np.random.Generator) -> None:
+    """Makes the ground to one side of the line another, through gaps and all.
+
+    Lawn and field, yard and meadow, sun and shade meet where a fence stands, and they still do
+    where it is gone: their border says nothing of the fence.
+    """
+    off = np.clip(rng.normal(0.0, 0.15), -0.4, 0.4) / ACROSS_M
+    ragged = _smooth_noise(rng, rng.uniform(2, 15)) * rng.uniform(0.0, 0.1) / ACROSS_M
+    y = np.arange(ROWS)[:, None] - (row + ragged)[None, :] - off
+    softness = float(np.exp(rng.uniform(np.log(0.5), np.log(10.0))))
+    share = expit(y * float(rng.choice([-1.0, 1.0])) / softness)[..., None]
+    logs = np.log(canvas + 8.0)
+    smooth = cv2.blur(logs, (15, 51))
+    # The same ground turned about, its grain coarser or finer.
+    grain = np.roll((logs - smooth)[::-1, ::-1], int(rng.integers(0, CROP)), axis=1)
+    if rng.uniform() < 0.3:
+        grain = cv2.blur(grain, (3, 13))
+    shift = rng.normal(0.0, 0.4) + rng.normal(0.0, 0.08, 3)[None, None, :]
+    other = smooth + shift + grain * rng.uniform(0.2, 1.8)
+    canvas[:] = (np.exp(logs + share * (other - logs)) - 8.0).clip(0, 255)
+
+
+def _hang_veil(gain: Floats, y: Floats, there: Floats, rng: np.random.Generator) -> None:
+    """Mesh that leans: a veil from its foot to its top, with posts slanting across it."""
+    lean = rng.uniform(0.2, 1.2) / ACROSS_M * int(rng.choice([-1, 1]))
+    inside = expit((abs(lean) / 2 - np.abs(y - lean / 2)) / rng.uniform(0.5, 2.0))
+    weave = cv2.GaussianBlur(_normal(rng, (ROWS, CROP)), (0, 0), sigmaX=0.5, sigmaY=1.2)
+    thick = rng.uniform(0.0, 0.5) * rng.choice([-1, 1]) + rng.uniform(0.03, 0.2) * weave / 0.3
+    gain += inside * there[None, :] * thick
+    t = np.arange(CROP)[None, :] * ALONG_M - rng.uniform(-1.5, 1.5) * y * ACROSS_M
+    spacing, width = rng.uniform(1.8, 4.0), rng.uniform(0.05, 0.1)
+    near = np.abs(((t + rng.uniform(0, 4)) / spacing) % 1.0 - 0.5) * spacing
+    left = np.where(rng.uniform() < 0.3, 1.0, there)[None, :]
+    post = np.exp(-0.5 * (near / width) ** 2) * inside * left
+    gain += post * float(rng.uniform(0.2, 1.0) * rng.choice([-1, -1, 1]))
 
 
 def lay_foot(canvas: Floats, row: Floats, rng: np.random.Generator) -> None:
@@ -216,21 +268,22 @@ def _run_beside(canvas: Floats, y: Floats, rng: np.random.Generator) -> None:
 
 
 def cut_out(
-    rgb: Floats, other: Floats, row: Floats, state: States, rng: np.random.Generator
+    rgb: Floats, sides: tuple[Floats, Floats], row: Floats, state: States, rng: np.random.Generator
 ) -> None:
-    """Cuts stretches out of a fence that stands, and fills them with other ground.
+    """Cuts stretches out of a fence that stands, and fills them with ground from beside it.
 
     Now and then a piece of ground beside the fence is changed in the same way, and the fence is
     not, so that a patch alone tells nothing.
 
     Args:
         rgb: (ROWS, CROP, 3), changed in place.
-        other: the same of the ground some metres to a side.
+        sides: the same of the ground some metres above and below the line.
         row: (CROP,) of the fence.
         state: (CROP,), changed in place.
         rng: chance.
     """
     y = np.arange(ROWS)[:, None] - row[None, :]
+    other = _either(*sides, y, rng)
     for _ in range(int(rng.integers(1, 4))):
         length = round(float(rng.choice([1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 8.0])) / ALONG_M)
         first = int(rng.integers(4, CROP - length - 4))
