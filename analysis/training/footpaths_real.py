@@ -22,6 +22,8 @@ Array = npt.NDArray[Any]
 WIDTH_M = 0.7
 """Of a traced path whose width was not written down."""
 READ_GSD_M = 0.06
+MARGIN_M = 12.0
+"""Around the traced area that is still read: the network sees that far."""
 HUE_SPREAD = 5.0
 """Deviation of a* and b* by which a picture's colours are shifted: there are few such pictures."""
 ENLARGED = (0.8, 1.25)
@@ -78,7 +80,9 @@ def read_traced(folder: Path) -> Traced:
 
 def labelled(traced: Traced) -> Labelled:
     """A traced picture with its paths drawn as wide as they are, their rims left open."""
-    patch = traced.ortho.read(None, READ_GSD_M)
+    around = shapely.buffer(shapely.box(*traced.area.bounds), MARGIN_M)
+    bounds = shapely.intersection(around, shapely.box(*traced.ortho.bounds)).bounds
+    patch = traced.ortho.read(bounds, READ_GSD_M)
     gsd_m = float(patch.affine.a)
     footpath = np.zeros(patch.valid.shape, np.uint8)
     rims = np.zeros(patch.valid.shape, np.uint8)
