@@ -80,8 +80,12 @@ def read_traced(folder: Path) -> Traced:
 
 def labelled(traced: Traced) -> Labelled:
     """A traced picture with its paths drawn as wide as they are, their rims left open."""
-    around = shapely.buffer(shapely.box(*traced.area.bounds), MARGIN_M)
-    bounds = shapely.intersection(around, shapely.box(*traced.ortho.bounds)).bounds
+    west, south, east, north = shapely.bounds(traced.area)
+    left, bottom, right, top = traced.ortho.bounds
+    bounds = (
+        max(left, west - MARGIN_M), max(bottom, south - MARGIN_M),
+        min(right, east + MARGIN_M), min(top, north + MARGIN_M),
+    )  # fmt: skip
     patch = traced.ortho.read(bounds, READ_GSD_M)
     gsd_m = float(patch.affine.a)
     footpath = np.zeros(patch.valid.shape, np.uint8)
