@@ -3,214 +3,37 @@
 Each SCENE is a folder written by `fencewalk scene`. Strips are straightened along the true fence
 and along parallels to it that hold none; a crop gets a drawn line's error, a mirror image, other
 light, other colours, blur and noise, and every other one a simple fence or wall painted on ground
-without one, so that the network does not depend on how the generator draws. Needs the extra
-`train`.
+without one, so that the network does not depend on how the generator draws; that ground is cut from
+the scenes, too, and from real pictures without fences (`--ground`). Needs the extra `train`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import cv2
-import geopandas
 import numpy as np
-import numpy.typing as npt
-import shapely
 import torch
 from rasterio.errors import RasterioError
 from torch import nn
 
-from analysis.fence.features import ALONG_M, CHANNELS, FINE_M, network_input
-from analysis.fence.strip import Centre, straighten
-from analysis.raster import Orthophoto
-from analysis.training.fence_paint import (
-    CROP,
-    IGNORE,
-    ROWS,
-    cut_out,
-    disturb,
-    grow_cover,
-    lay_foot,
-    paint_fence,
-)
+from analysis.fence.features import CHANNELS
+from analysis.training.fence_paint import IGNORE, ROWS
+from analysis.training.fence_strips import Sample, draw, load_ground, load_scene
 from analysis.training.unet import convolutions
-from corridor import InputError, Side, Track
-from corridor.findings import BreachType, FenceState, FindingKind, read_condition, read_findings
+from corridor import InputError
 
 STATES = ("intact", "gap", "collapsed", "obscured")
-_REACH_M = 8.4
-_PARALLEL_M = 9.0
-
-Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One strip: (M, N, 3) colours, (N,) state along its middle row; `fenced` if it has a fence.
-
-    It is drawn `times` as often as another, and its `kind` of fence may add to that.
-    """
-
-    rgb: npt.NDArray[np.uint8]
-    valid: npt.NDArray[np.bool_]
-    state: npt.NDArray[np.int8]
-    fenced: bool
-    kind: str = ""
-    times: int = 1
-
-
 _OFTEN = {"barbed_wire": 1.5, "expanded_metal": 2.0}
 """How many times more often strips of these fences are drawn: they are the hard ones."""
 _FENCED_EVERY = (True, False, True, True, False)
-_ON_BREACH = 0.35
-"""Share of the crops of a fence that are laid on one of its breaches."""
-
-
-def load_scene(folder: Path, times: int = 1) -> list[Sample]:
-    """The strips of a generated scene along both fences, and beside them."""
-    ortho = Orthophoto.open(folder / "ortho.tif")
-    truth = folder / "truth.gpkg"
-    lines = geopandas.read_file(truth, layer="fence_line").to_crs(ortho.crs)
-    pieces, findings = read_condition(truth), read_findings(truth)
-    built = json.loads((folder / "scene.json").read_text())["fences"]
-    kinds = {each["side"]: str(each["kind"]) for each in built}
-    samples = []
-    for row in lines.itertuples():
-        side = Side(row.side)
-        xy = np.array(shapely.get_coordinates(row.geometry))
-        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
-        centre = Centre.of(Track(xy, along))
-        state = np.full(len(centre.xy), IGNORE, np.int8)
-        whole = shapely.LineString(centre.xy)
-
-        def span(geometry: Any, whole: Any = whole) -> tuple[int, int]:
-            ends = shapely.get_coordinates(geometry)[[0, -1]]
-            at = shapely.line_locate_point(whole, shapely.points(ends)) / ALONG_M
-            return round(float(min(at))), round(float(max(at)))
-
-        for piece in pieces:
-            if piece.side is not side or piece.route != row.route:
-                continue
-            first, last = span(_project(piece.geometry, ortho))
-            code = {FenceState.INTACT: 0, FenceState.OBSCURED: 3}.get(piece.state, IGNORE)
-            state[first:last] = code
-        for finding in findings:
-            if finding.kind is not FindingKind.BREACH or finding.side is not side:
-                continue
-            first, last = span(_project(finding.geometry, ortho))
-            seen = finding.extra.get("visible_frac")
-            hidden = seen is not None and float(seen) < 0.3
-            code = {BreachType.GAP: 1, BreachType.COLLAPSED: 2}.get(
-                finding.breach_type or BreachType.HOLE, IGNORE
-            )
-            state[first:last] = 3 if hidden and code > 0 else code
-            # People cannot say to the decimetre where a breach begins, nor should the network.
-            for end in (first, last):
-                state[max(end - 1, 0) : end + 1] = IGNORE
-        samples.append(_sample(ortho, centre, state, kinds.get(side.value, "")))
-        for shift in (-_PARALLEL_M, _PARALLEL_M):
-            beside = Centre(centre.chainage_m, centre.xy + shift * centre.normal, centre.normal)
-            outward = shift * side.outward > 0
-            if outward:
-                plain = _sample(ortho, beside, np.full_like(state, IGNORE), None)
-                if plain.valid.mean() > 0.8:
-                    samples.append(plain)
-    return [replace(sample, times=times) for sample in samples]
-
-
-def _project(geometry: Any, ortho: Orthophoto) -> Any:
-    return shapely.transform(geometry, lambda lonlat: ortho.to_xy(lonlat))
-
-
-def _sample(
-    ortho: Orthophoto, centre: Centre, state: npt.NDArray[np.int8], kind: str | None
-) -> Sample:
-    parts, seen = [], []
-    for first in range(0, len(centre.xy), 1600):
-        last = min(first + 1600, len(centre.xy))
-        strip = straighten(ortho, centre, first, last, _REACH_M)
-        rows = round(2 * _REACH_M / FINE_M)
-        size = (last - first, rows)
-        look = {"interpolation": cv2.INTER_AREA}
-        parts.append(cv2.resize(strip.rgb, size, **look).astype(np.uint8))
-        seen.append(cv2.resize(strip.valid.astype(np.uint8), size, **look) > 0)
-    rgb, valid = np.concatenate(parts, axis=1), np.concatenate(seen, axis=1)
-    return Sample(rgb, valid, state, kind is not None, kind or "")
-
-
-# One crop, drawn from a strip
-
-
-def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-    """A crop: input (5, ROWS / 2, CROP), cell of the fence (CROP / 2) or NaN, state (CROP / 2)."""
-    height, length = sample.rgb.shape[:2]
-    first = int(rng.integers(0, max(1, length - CROP)))
-    broken = np.flatnonzero((sample.state == 1) | (sample.state == 2))
-    if len(broken) and rng.uniform() < _ON_BREACH:
-        first = int(np.clip(rng.choice(broken) - rng.integers(0, CROP), 0, max(0, length - CROP)))
-    along = np.clip(np.arange(first, first + CROP), 0, length - 1)
-    stretch_m = rng.uniform(15, 80)
-    phase = rng.uniform(0, 2 * np.pi, 2)
-    t = np.arange(CROP) * ALONG_M
-    reach_m = min(2.6, rng.exponential(1.2))
-    wander = reach_m * (
-        rng.uniform(-1, 1)
-        + rng.uniform(0, 0.5) * np.sin(2 * np.pi * t / stretch_m + phase[0])
-        + 0.04 * np.sin(2 * np.pi * t / 7.0 + phase[1])
-    )
-    wander = np.clip(wander, -2.9, 2.9)
-    middle = height / 2 + wander / FINE_M
-    rows = (np.arange(ROWS)[:, None] - ROWS / 2 + middle[None, :]).astype(np.float32)
-    columns = np.broadcast_to(along[None, :], rows.shape).astype(np.float32)
-    rgb = cv2.remap(sample.rgb, columns, rows, cv2.INTER_LINEAR).astype(np.float32)
-    valid = cv2.remap(sample.valid.astype(np.uint8), columns, rows, cv2.INTER_NEAREST) > 0
-    state = np.asarray(sample.state[along], dtype=np.int64)
-    row = (ROWS / 2 - wander / FINE_M - 0.5).astype(np.float32)
-    if not sample.fenced:
-        if valid.mean() > 0.9 and rng.uniform() < 0.8:
-            rgb, row, state = paint_fence(rgb, rng)
-        else:
-            # Ground without a fence is a gap from end to end, wherever one looks.
-            row = np.full(CROP, np.nan, np.float32)
-            state = np.where(valid[ROWS // 4 : -ROWS // 4].all(axis=0), 1, IGNORE)
-    elif valid.mean() > 0.9:
-        if rng.uniform() < 0.2:
-            away = np.float32(rng.uniform(3.0, 5.0) / FINE_M)
-            above, below = ((rows + step).clip(0, height - 1) for step in (-away, away))
-            seen = sample.valid.astype(np.uint8)
-            known = [
-                cv2.remap(seen, columns, each, cv2.INTER_NEAREST).mean() for each in (above, below)
-            ]
-            if min(known) > 0.98:
-                sides = (
-                    cv2.remap(sample.rgb, columns, above, cv2.INTER_LINEAR).astype(np.float32),
-                    cv2.remap(sample.rgb, columns, below, cv2.INTER_LINEAR).astype(np.float32),
-                )
-                cut_out(rgb, sides, row, state, rng)
-        if rng.uniform() < 0.2:
-            lay_foot(rgb, row, rng)
-        if rng.uniform() < 0.2:
-            grow_cover(rgb, row, state, rng)
-    if rng.uniform() < 0.5:
-        rgb, valid, row = rgb[::-1], valid[::-1], ROWS - 1 - row
-    if rng.uniform() < 0.5:
-        rgb, valid, row, state = rgb[:, ::-1], valid[:, ::-1], row[::-1], state[::-1]
-    rgb = disturb(np.ascontiguousarray(rgb), rng)
-    inputs = network_input(rgb, np.ascontiguousarray(valid))
-    pairs = state.reshape(-1, 2)
-    state = np.where(pairs[:, 0] == pairs[:, 1], pairs[:, 0], IGNORE)
-    row = row.reshape(-1, 2).mean(axis=1)
-    return inputs, (row / 4 - 0.375).astype(np.float32), state
-
-
-# The network
+_GROUND_SHARE = 0.5
+"""Of the strips without a fence, how many are from real pictures, if there are any."""
 
 
 class FenceNet(nn.Module):
@@ -277,7 +100,13 @@ def loss_of(out: torch.Tensor, row: torch.Tensor, state: torch.Tensor) -> tuple[
     return line_loss, state_loss
 
 
-def train(net: FenceNet, samples: list[Sample], given: argparse.Namespace, reload: Any) -> FenceNet:
+def train(
+    net: FenceNet,
+    samples: list[Sample],
+    ground: list[Sample],
+    given: argparse.Namespace,
+    reload: Any,
+) -> FenceNet:
     """Trains for a time and prints the losses; scenes finished meanwhile are taken in."""
     rng = np.random.default_rng(given.seed)
     best = torch.optim.AdamW(net.parameters(), lr=given.rate, weight_decay=1e-4)
@@ -295,6 +124,9 @@ def train(net: FenceNet, samples: list[Sample], given: argparse.Namespace, reloa
         for index in range(given.batch):
             known = _FENCED_EVERY[(step * given.batch + index) % len(_FENCED_EVERY)]
             known = known or not pools[False]
+            if ground and not known and rng.uniform() < _GROUND_SHARE:
+                drawn.append(draw(ground[rng.integers(len(ground))], rng))
+                continue
             chance = often[known] / often[known].sum()
             drawn.append(draw(pools[known][rng.choice(len(chance), p=chance)], rng))
         inputs, rows, states = (np.stack(part) for part in zip(*drawn, strict=True))
@@ -331,6 +163,9 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenes", nargs="+", type=Path, help="given twice, seen twice as often")
+    parser.add_argument(
+        "--ground", type=Path, action="append", default=[], help="a real picture without fences"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
@@ -358,7 +193,12 @@ def main() -> None:
     if given.resume:
         net.load_state_dict(widened(torch.load(given.resume)))
     net = net.to(memory_format=torch.channels_last)  # a third faster than the default layout
-    net = train(net, reload([]), given, reload).to(memory_format=torch.contiguous_format)
+    chance = np.random.default_rng(given.seed)
+    try:
+        ground = [strip for picture in given.ground for strip in load_ground(picture, chance)]
+    except InputError as error:
+        parser.error(str(error))
+    net = train(net, reload([]), ground, given, reload).to(memory_format=torch.contiguous_format)
     torch.save(net.state_dict(), given.out.with_suffix(".pt"))
     export(net, given.out)
 
