@@ -15,10 +15,15 @@ from analysis.footpaths.graph import Branch
 from analysis.footpaths.judge import CUES, Judge, PathClass, class_of
 from analysis.training.footpaths_ground import Canvas
 from analysis.training.footpaths_judge import (
+    REAL_WEIGHT,
+    Table,
     best_cut,
     false_alarm_cut,
     fit,
+    mean_f1,
     painted_paths,
+    real_cut,
+    weights_of,
     written,
 )
 from analysis.training.footpaths_paint import Sample
@@ -39,6 +44,39 @@ def test_false_alarms_are_held_where_there_is_no_path() -> None:
     assert false_alarm_cut(total, length, hectares=10.0) == -50.0
 
 
+def test_traced_pictures_count_alike_and_together_as_one_heap() -> None:
+    is_path = np.array([True, False, True, False, True, False])
+    length_m = np.array([100.0, 900.0, 5.0, 5.0, 40.0, 10.0])
+    pictures = np.array([1, 2, 8, 8, 9, 9])
+    weight = weights_of(is_path, length_m, pictures, [8, 9])
+    np.testing.assert_allclose(weight[:2], [0.5, 0.5])
+    np.testing.assert_allclose(weight[2:], REAL_WEIGHT / 4)
+
+
+def test_the_line_by_traced_pictures_is_best_on_their_mean() -> None:
+    # A long picture with paths at 3 and 2, a short one with its own at 1, a false line above it.
+    total = np.array([3.0, 2.0, 1.5, 1.0, 0.0])
+    share = np.array([1.0, 1.0, 0.0, 1.0, 0.0])
+    length_m = np.array([100.0, 100.0, 2.0, 10.0, 30.0])
+    pictures = np.array([1, 1, 2, 2, 2])
+    scores = mean_f1(np.array([2.0, 1.0]), total, share, length_m, pictures)
+    np.testing.assert_allclose(scores, [(1 + 0) / 2, (1 + 20 / 22) / 2])
+    assert real_cut(total, share, length_m, pictures) == 1.0
+
+
+def test_a_picture_left_out_is_judged_by_the_others() -> None:
+    rng = np.random.default_rng(1)
+    share = np.tile([1.0, 0.0], 60)
+    pictures = np.repeat([1, 2, 3], 40)
+    cues = rng.normal(0, 0.3, (120, len(CUES)))
+    cues[:, 1] += 3 * share
+    # In the third picture the network answers lower by 4: no line of the others finds its paths.
+    cues[80:, 1] -= 4
+    table = Table(share, np.full(120, 10.0), cues, pictures, [2, 3])
+    assert table.left_out(2)["completeness"] > 0.9
+    assert table.left_out(3) == {"completeness": 0.0, "correctness": 0.0, "false_m": 0}
+
+
 def test_what_speaks_for_a_path_never_speaks_against_one() -> None:
     rng = np.random.default_rng(0)
     is_path = np.arange(200) < 100
@@ -46,7 +84,7 @@ def test_what_speaks_for_a_path_never_speaks_against_one() -> None:
     # In this table, clear lines are mostly not paths: the weight is held at nothing.
     cues[:, 0] -= 2.0 * is_path
     cues[:, 1] += 2.0 * is_path
-    weights = fit(cues, is_path, np.ones(200))
+    weights = fit(cues, is_path, np.full(200, 0.005))
     assert weights["score"] == 0.0
     assert weights["footpath"] > 0.5
     assert weights["sealed"] <= 0.0

@@ -1,17 +1,20 @@
-"""Fits the judge of branches: `python -m analysis.training.footpaths_judge SCENES… --ground G…`.
+"""Fits the judge of branches: `python -m analysis.training.footpaths_judge SCENES… --real R…`.
 
 A logistic regression on what was seen along each branch that the evidence offers, in painted
-pictures and generated scenes (a branch is a path if most of it lies on one). Lengths are the
-weights, so that a metre is a metre. Where the line is drawn is then a matter of false alarms: on
-pictures that hold no path no more is reported than `FALSE_M_PER_HA`, and no less is asked for than
-makes F1 best where there are paths.
+pictures, generated scenes and traced real pictures (a branch is a path if most of it lies on one).
+Lengths are the weights, so that a metre is a metre.
+
+With traced pictures the line is drawn where F1 is best on the mean of them, and it is told what the
+same would have made of each of them unseen. Without, it is a matter of false alarms: on pictures
+that hold no path no more is reported than `FALSE_M_PER_HA`, and no less is asked for than makes F1
+best where there are paths.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +36,7 @@ from analysis.footpaths.judge import CUES, Judge
 from analysis.footpaths.network import MODEL, Network
 from analysis.raster import Orthophoto
 from analysis.training.footpaths_paint import CANVAS_PX, Sample, Source, painted, read_ground
+from analysis.training.footpaths_real import read_traced
 from corridor import write_json
 from corridor.findings import FindingKind, read_findings
 
@@ -44,6 +48,10 @@ NEAR_M = 1.0
 PENALTY = 1e-3
 LEAST_VISIBLE_FRAC = 0.3
 FALSE_M_PER_HA = 20.0
+REAL_WEIGHT = 1.0
+"""Of the traced pictures together, against all others together."""
+AS_GOOD = 0.01
+"""Of lines whose F1 comes this near to the best, the one that reports the least is taken."""
 SIGNS = {
     "score": (0.0, 5.0),
     "footpath": (0.0, 5.0),
@@ -56,6 +64,8 @@ SIGNS = {
 }
 """Least and greatest weight of a cue: what speaks for a path nowhere speaks against one. Painted
 paths all wander, because they were painted so; mown ones in the field do not always."""
+_UNSEEN = -7.0
+"""Score of a branch along which nothing was seen."""
 _WEST, _NORTH = 500_000.0, 3_000_000.0
 
 
@@ -140,19 +150,43 @@ def written(sample: Sample, path: Path) -> Orthophoto:
     return Orthophoto.open(path)
 
 
-def fit(cues: Array, is_path: Array, length_m: Array) -> dict[str, float]:
-    """Weights of a logistic regression, with a small penalty on standardised cues."""
+def weights_of(is_path: Array, length_m: Array, pictures: Array, real: Sequence[int] = ()) -> Array:
+    """How much each branch counts: its metres, as much for path as for none.
+
+    Args:
+        is_path: (n,) bool.
+        length_m: of each branch.
+        pictures: the number of its picture.
+        real: numbers of the traced pictures, of which each counts alike and all together
+            `REAL_WEIGHT`; all other pictures are one heap that counts 1.
+
+    Returns:
+        (n,).
+    """
+    heap = np.where(np.isin(pictures, list(real)), pictures, -1)
+    weight = np.zeros(len(heap))
+    for number in np.unique(heap):
+        own = REAL_WEIGHT / len(real) if number >= 0 else 1.0
+        for kind in (is_path, ~is_path):
+            here = kind & (heap == number)
+            weight[here] = 0.5 * own * length_m[here] / max(length_m[here].sum(), 1e-9)
+    return weight
+
+
+def fit(cues: Array, is_path: Array, weight: Array) -> dict[str, float]:
+    """Weights of a logistic regression, with a small penalty on standardised cues.
+
+    Args:
+        cues: (n, K) in the order of `CUES`.
+        is_path: (n,) bool.
+        weight: (n,) as of `weights_of`.
+    """
     mean, spread = cues.mean(axis=0), cues.std(axis=0) + 1e-6
     x = np.column_stack([(cues - mean) / spread, np.ones(len(cues))])
-    share = np.where(
-        is_path,
-        0.5 * length_m / length_m[is_path].sum(),
-        0.5 * length_m / length_m[~is_path].sum(),
-    )
 
     def loss(w: Array) -> float:
         margin = (x @ w) * np.where(is_path, 1, -1)
-        return float((share * np.logaddexp(0, -margin)).sum() + PENALTY * (w[:-1] ** 2).sum() / 2)
+        return float((weight * np.logaddexp(0, -margin)).sum() + PENALTY * (w[:-1] ** 2).sum() / 2)
 
     bounds = [(SIGNS[c][0] * s, SIGNS[c][1] * s) for c, s in zip(CUES, spread, strict=True)]
     w = minimize(loss, np.zeros(x.shape[1]), method="L-BFGS-B", bounds=[*bounds, (-50, 50)]).x
@@ -170,6 +204,74 @@ def best_cut(total: Array, share: Array, length_m: Array) -> float:
     return float(total[order][int(np.argmax(f1))])
 
 
+def mean_f1(cuts: Array, total: Array, share: Array, length_m: Array, pictures: Array) -> Array:
+    """F1, in metres, of each picture that holds a path; its mean over them, at each of `cuts`."""
+    scores = []
+    for number in np.unique(pictures):
+        own = pictures == number
+        order = np.flatnonzero(own)[np.argsort(-total[own])]
+        right = np.append(0.0, np.cumsum((share * length_m)[order]))
+        reported = np.append(0.0, np.cumsum(length_m[order]))
+        if right[-1] > 0:
+            passed = np.searchsorted(-total[order], -cuts, side="right")
+            scores.append(2 * right[passed] / (reported[passed] + right[-1]))
+    return np.asarray(np.mean(scores, axis=0))
+
+
+def real_cut(total: Array, share: Array, length_m: Array, pictures: Array) -> float:
+    """The highest total from which on F1 is about as good as it can be, on the mean of pictures."""
+    cuts = np.unique(total)
+    scores = mean_f1(cuts, total, share, length_m, pictures)
+    return float(cuts[np.flatnonzero(scores >= scores.max() - AS_GOOD)[-1]])
+
+
+class Table(NamedTuple):
+    """Branches: their share of path, metres, cues (n, K) and pictures; which of these are real."""
+
+    share: Array
+    length_m: Array
+    cues: Array
+    pictures: Array
+    real: list[int]
+
+    def without(self, picture: int) -> Table:
+        """The same without a picture."""
+        rest = self.pictures != picture
+        left = [number for number in self.real if number != picture]
+        share, length_m, cues, pictures = (column[rest] for column in self[:4])
+        return Table(share, length_m, cues, pictures, left)
+
+    def fitted(self) -> dict[str, float]:
+        """Weights by the branches that are clearly a path or clearly none."""
+        clear = (self.cues[:, 0] > _UNSEEN) & ((self.share > 0.7) | (self.share < 0.3))
+        share, length_m, cues, pictures = (column[clear] for column in self[:4])
+        is_path = share > 0.5
+        return fit(cues, is_path, weights_of(is_path, length_m, pictures, self.real))
+
+    def total(self, weights: dict[str, float]) -> Array:
+        """What the judge makes of each branch, without its bias."""
+        return np.asarray(self.cues @ np.array([weights[cue] for cue in CUES]))
+
+    def line(self, weights: dict[str, float]) -> float:
+        """Where it is drawn by the traced pictures."""
+        own = np.isin(self.pictures, self.real) & (self.cues[:, 0] > _UNSEEN)
+        rows = (self.total(weights), self.share, self.length_m, self.pictures)
+        return real_cut(*(column[own] for column in rows))
+
+    def left_out(self, picture: int) -> dict[str, float]:
+        """What a fit and a line without a traced picture make of it."""
+        weights = (rest := self.without(picture)).fitted()
+        own = self.pictures == picture
+        passed = own & (self.total(weights) >= rest.line(weights))
+        right = float((self.share * self.length_m)[passed].sum())
+        reported, true = float(self.length_m[passed].sum()), (self.share * self.length_m)[own].sum()
+        return {
+            "completeness": round(right / max(float(true), 1e-9), 2),
+            "correctness": round(right / max(reported, 1e-9), 2),
+            "false_m": round(reported - right),
+        }
+
+
 def false_alarm_cut(total: Array, length_m: Array, hectares: float) -> float:
     """The total from which on no more than `FALSE_M_PER_HA` is reported where there is no path."""
     order = np.argsort(-total)
@@ -181,15 +283,21 @@ def false_alarm_cut(total: Array, length_m: Array, hectares: float) -> float:
 @click.command()
 @click.argument("scenes", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--ground", multiple=True, type=click.Path(path_type=Path))
+@click.option(
+    "--real",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A folder with ortho.tif, footpaths.geojson traced in it, and roi.geojson.",
+)
 @click.option("--painted", "count", default=60, show_default=True, help="Pictures to paint.")
 @click.option("--seed", default=7, show_default=True)
 @click.option("--model", type=click.Path(path_type=Path), default=MODEL, show_default=True)
 @click.option("--table", type=click.Path(path_type=Path), help="Where to keep the branches (npy).")
 def main(
-    scenes: tuple[Path, ...], ground: tuple[Path, ...], count: int, seed: int, model: Path,
-    table: Path | None,
+    scenes: tuple[Path, ...], ground: tuple[Path, ...], real: tuple[Path, ...], count: int,
+    seed: int, model: Path, table: Path | None,
 ) -> None:  # fmt: skip
-    """Fits on painted pictures, SCENES and path-free GROUND; writes weights beside the model."""
+    """Fits on painted pictures, SCENES, path-free GROUND, REAL ones; writes beside the model."""
     network, config = Network(model), FootpathConfig()
     rng = np.random.default_rng(seed)
     rows: list[Seen] = []
@@ -221,19 +329,36 @@ def main(
         nothing = lambda xy: np.zeros(len(xy))  # noqa: E731
         rows += branches(ortho, nothing, network, config, number)
         click.echo(f"{picture}: {len(rows)} branches so far")
+    traced: dict[int, Path] = {}
+    for place in real:
+        number += 1
+        traced[number], picture_of = place, read_traced(place)
+        on_path = picture_of.share_on(NEAR_M)
+        rows += branches(picture_of.ortho, on_path, network, config, number)
+        click.echo(f"{place}: {len(rows)} branches so far")
     share, length = np.array([r.share for r in rows]), np.array([r.length_m for r in rows])
     cues, pictures = np.array([r.cues for r in rows]), np.array([r.picture for r in rows])
     if table is not None:
         np.save(table, np.column_stack([share, length, cues, pictures]))
-    seen = cues[:, 0] > -7
-    clear = seen & ((share > 0.7) | (share < 0.3))
-    weights = fit(cues[clear], share[clear] > 0.5, length[clear])
-    total = cues @ np.array([weights[cue] for cue in CUES])
+    seen = cues[:, 0] > _UNSEEN
+    all_rows = Table(share, length, cues, pictures, list(traced))
+    weights = all_rows.fitted()
+    total = all_rows.total(weights)
     free = seen & np.isin(pictures, list(free_ha))
-    by_f1 = best_cut(total[seen & ~free], share[seen & ~free], length[seen & ~free])
+    told = seen & ~free & ~np.isin(pictures, list(traced))
+    by_f1 = best_cut(total[told], share[told], length[told])
     by_alarms = false_alarm_cut(total[free], length[free], sum(free_ha.values()))
-    weights["bias"] = round(-max(by_f1, by_alarms), 4)
+    line = max(by_f1, by_alarms)
     click.echo(f"cut by F1 {by_f1:.2f}, by false alarms {by_alarms:.2f}")
+    if traced:
+        line = all_rows.line(weights)
+        for own, place in traced.items():
+            click.echo(json.dumps({"left out": str(place), **all_rows.left_out(own)}))
+    false_m = float(length[free & (total >= line)].sum())
+    click.echo(
+        f"cut at {line:.2f}: {false_m / max(sum(free_ha.values()), 1e-9):.0f} m/ha where no path is"
+    )
+    weights["bias"] = round(-line, 4)
     probability = 1 / (1 + np.exp(-total - weights["bias"]))
     reliability = []
     for low in np.arange(0, 1, 0.1):
