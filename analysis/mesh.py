@@ -4,8 +4,10 @@ A mesh is a lattice: its energy lies at two or three frequencies, the same along
 Those are found in the spectra of a few windows. How much of it there is at a place is told by
 demodulation (the picture times a wave of that frequency, averaged over a few meshes), against the
 same with the wave turned a little, where there is only ground. Wires show as much as they differ
-from what lies behind them, so what is expected is learned from places of the same lightness, and
-where nothing could be expected nothing is said.
+from what lies behind them, in lightness and in colour: steel is grey, and grass as light as it is
+not. What is expected is learned along the fence, each place is looked at in the mixture of
+lightness and colour in which wires stand out most from the ground's own pattern, and where nothing
+could be expected nothing is said.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+
+from analysis.wires import BLACK, fit_wires
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,9 +47,9 @@ _MOST_WAVES = 4
 _LEAST_SHARE = 0.35
 _RING = 1.5
 _HIGH_PASS_M = 0.06
-_LIGHT_STEPS = 16
-_BLACK = 10.0
-"""Grey: darker is no picture."""
+_QUIETEST = 0.5
+"""Of what is usual of the ground along the fence: where a place shows less of a pattern than this,
+compression has taken it away, and of the mesh too."""
 _TOLD = (4.0, 10.0)
 """Expected energy of the mesh against the ground's at which a place begins to count, and counts in
 full."""
@@ -65,34 +69,38 @@ _MOST_LIFT_M = 2.0
 
 @dataclass(frozen=True)
 class Lattice:
-    """A fence's mesh.
+    """A fence's mesh, in pictures of C channels: lightness first, then what there is of colour.
 
     Attributes:
         waves: (K, 2) frequencies in cycles per metre, along and down the fence.
-        wire: lightness of the wires: before what is as light, they cannot be seen.
-        gain: the mesh's energy over the squared difference of lightness from what lies behind.
+        wire: (C,) of the wires: before what is so in all channels they cannot be seen.
+        gain: (C,) the mesh's amplitude over the difference from what lies behind.
+        ground: (C, C) usual covariance of the ground's own pattern, as fine as the mesh.
     """
 
     waves: npt.NDArray[np.float64]
-    wire: float
-    gain: float
-
-    def expected(self, light: Floats) -> Floats:
-        """Energy of the mesh where the surroundings are so light."""
-        return np.asarray(self.gain * (light - self.wire) ** 2, dtype=np.float32)
+    wire: npt.NDArray[np.float64]
+    gain: npt.NDArray[np.float64]
+    ground: npt.NDArray[np.float64]
 
 
-def find_lattice(walls: Sequence[Floats], pixel_m: Sequence[float]) -> Lattice | None:
+def find_lattice(
+    walls: Sequence[Floats],
+    pixel_m: Sequence[float],
+    usable: Sequence[npt.NDArray[np.bool_]] | None = None,
+) -> Lattice | None:
     """The mesh in some windows of a fence; None if there is none that can be resolved.
 
     Args:
-        walls: (H, W) grey of each, finite.
+        walls: (H, W) or (H, W, C) of each, finite.
         pixel_m: of each, both axes.
+        usable: (R, C) cells of each that show the fence, as far as is known; all if None.
     """
+    walls = [np.atleast_3d(wall) for wall in walls]
     # By logarithms: a lattice is seen in many windows, however strongly in one.
     peaks = [(along, down, 1.0 + float(np.log(height / _LEAST_PEAK)))
              for wall, size_m in zip(walls, pixel_m, strict=True)
-             for along, down, height in _peaks(_fine(wall, size_m), size_m)]  # fmt: skip
+             for along, down, height in _peaks(_fine(wall[..., 0], size_m), size_m)]  # fmt: skip
     waves: list[tuple[float, float]] = []
     strongest = 0.0
     while peaks and len(waves) < _MOST_WAVES:
@@ -107,12 +115,22 @@ def find_lattice(walls: Sequence[Floats], pixel_m: Sequence[float]) -> Lattice |
         peaks = [p for p in peaks if not _same(p, best)]
     if not waves:
         return None
-    light, energy = [], []
-    for wall, size_m in zip(walls, pixel_m, strict=True):
-        mesh, ground, behind = _energies(wall, size_m, np.array(waves), _cells(wall, size_m))
-        light.append(behind.ravel())
-        energy.append((mesh - ground).ravel())
-    return Lattice(np.array(waves), *_fit_wire(np.concatenate(light), np.concatenate(energy)))
+    found: list[list[Floats]] = [[], [], []]
+    for number, (wall, size_m) in enumerate(zip(walls, pixel_m, strict=True)):
+        size = _cells(wall, size_m)
+        shows = np.ones(size[::-1], np.bool_)
+        if usable is not None:
+            shows = cv2.resize(usable[number].astype(np.uint8), size,
+                               interpolation=cv2.INTER_NEAREST) > 0  # fmt: skip
+        for part, each in zip(found, _energies(wall, size_m, np.array(waves), size), strict=True):
+            part.append(each[..., shows])
+    mesh, ground, behind = (np.concatenate(part, axis=-1) for part in found)
+    if not behind.size:
+        return None
+    wire, gain = fit_wires(behind, mesh - ground, ground[0, 0])
+    # A channel without any pattern, as colour in grey pictures, tells nothing; it must not divide.
+    usual = np.median(ground, axis=-1) + 1e-9 * np.eye(len(behind))
+    return Lattice(np.array(waves), wire, gain, usual)
 
 
 def mesh_left(
@@ -121,7 +139,7 @@ def mesh_left(
     """Of the mesh that should be there, what is, and how well that can be told.
 
     Args:
-        wall: (H, W) grey, finite.
+        wall: (H, W) or (H, W, C), finite, of the lattice's channels.
         pixel_m: both axes.
         lattice: of this fence.
         usable: (R, C) which cells show the fence, as far as is known; all if None.
@@ -130,26 +148,24 @@ def mesh_left(
         (R, C) cells of `CELL_M`: 0 without mesh to about 1 with it, at most 2; and 0 where nothing
         can be told to 1.
     """
+    wall = np.atleast_3d(wall)
     size = _cells(wall, pixel_m) if usable is None else usable.shape[::-1]
-    lift_m = _lift(wall, pixel_m, lattice.waves)
+    lift_m = _lift(wall[..., 0], pixel_m, lattice.waves)
     cell_lift = cv2.resize(lift_m[None], (size[0], 1), interpolation=cv2.INTER_AREA)[0] / CELL_M
     # Room for what is moved up or down, in whole cells.
     room = math.ceil(float(np.abs(cell_lift).max()))
     edge = round(room * CELL_M / pixel_m)
-    larger = cv2.copyMakeBorder(wall, edge, edge, 0, 0, cv2.BORDER_REPLICATE)
-    mesh, ground, behind = (
+    larger = np.pad(wall, ((edge, edge), (0, 0), (0, 0)), mode="edge")
+    upright = _moved(larger, -lift_m / pixel_m)
+    parts = _energies(upright, pixel_m, lattice.waves, (size[0], size[1] + 2 * room))
+    mesh, ground, usual, light = (
         _moved(each, cell_lift)[room : room + size[1]]
-        for each in _energies(
-            _moved(larger, -lift_m / pixel_m),
-            pixel_m,
-            lattice.waves,
-            (size[0], size[1] + 2 * room),
-        )
+        for each in (*_contrasted(*parts, lattice), parts[2][0])
     )
-    shows = behind > _BLACK
+    shows = light > BLACK
     if usable is not None:
         shows &= usable
-    usual = np.where(shows, lattice.expected(behind), 0.0).astype(np.float32)
+    usual = np.where(shows, usual, 0.0).astype(np.float32)
     # Focus, haze and growth before it differ from place to place and down the fence: as much as
     # there is of what there should be, metres around. Nobody cuts away most of that.
     there = np.where(shows, mesh - ground, 0.0).astype(np.float32)
@@ -164,7 +180,7 @@ def mesh_left(
 
 def _cells(wall: Floats, pixel_m: float) -> tuple[int, int]:
     """Columns and rows of cells in a wall."""
-    height, width = wall.shape
+    height, width = wall.shape[:2]
     return max(1, round(width * pixel_m / CELL_M)), max(1, round(height * pixel_m / CELL_M))
 
 
@@ -215,13 +231,12 @@ def _moved(picture: Floats, down: Floats) -> Floats:
     """A picture with each column taken from `down` rows further down."""
     if not down.any():
         return picture
-    rows, columns = picture.shape
-    x = np.broadcast_to(np.arange(columns, dtype=np.float32), picture.shape)
+    rows, columns = picture.shape[:2]
+    x = np.broadcast_to(np.arange(columns, dtype=np.float32), (rows, columns))
     y = np.arange(rows, dtype=np.float32)[:, None] + down[None].astype(np.float32)
-    return np.asarray(
-        cv2.remap(picture, np.ascontiguousarray(x), y, cv2.INTER_LINEAR, None,
-                  cv2.BORDER_REPLICATE)
-    )  # fmt: skip
+    moved = cv2.remap(picture, np.ascontiguousarray(x), y, cv2.INTER_LINEAR, None,
+                      cv2.BORDER_REPLICATE)  # fmt: skip
+    return np.asarray(moved).reshape(picture.shape)
 
 
 def _fine(wall: Floats, pixel_m: float) -> Floats:
@@ -270,53 +285,76 @@ def _same(one: tuple[float, float, float], other: tuple[float, float, float]) ->
     )
 
 
-def _fit_wire(light: Floats, energy: Floats) -> tuple[float, float]:
-    """The wires' lightness and the gain that explain most of what is seen.
-
-    Medians over places of like lightness: openings are few. The least sum of absolute errors: those
-    few may still be most of what is so light.
-    """
-    light, energy = light[light > _BLACK], energy[light > _BLACK]
-    if not len(light):
-        return 0.0, 0.0
-    edges = np.quantile(light, np.linspace(0, 1, _LIGHT_STEPS + 1))
-    group = np.clip(np.searchsorted(edges, light, side="right") - 1, 0, _LIGHT_STEPS - 1)
-    steps = [step for step in range(_LIGHT_STEPS) if (group == step).any()]
-    at = np.array([light[group == step].mean() for step in steps])
-    usual = np.array([max(float(np.median(energy[group == step])), 0.0) for step in steps]) ** 0.5
-    best = (np.inf, 0.0, 0.0)
-    for wire in np.arange(0.0, 256.0):
-        away = np.maximum(np.abs(at - wire), 1.0)
-        for amplitude in usual / away:
-            error = float(np.abs(usual - amplitude * away).sum())
-            if error < best[0]:
-                best = (error, float(wire), float(amplitude) ** 2)
-    return best[1], best[2]
-
-
 def _energies(
     wall: Floats, pixel_m: float, waves: npt.NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[Floats, Floats, Floats]:
-    """(R, C) energy at a lattice's frequencies, at turned ones, and lightness."""
-    fine = _fine(wall, pixel_m)
-    height, width = fine.shape
-    x, z = np.arange(width) * pixel_m, np.arange(height) * pixel_m
+    """What the cells of a wall hold, as (C, C, R, N), (C, C, R, N) and (C, R, N).
 
-    def energy(along: float, down: float) -> Floats:
-        wave = np.exp(-2j * np.pi * along * x)[None, :] * np.exp(-2j * np.pi * down * z)[:, None]
-        total = np.zeros(size[::-1], np.float32)
-        for part in (wave.real, wave.imag):
-            mixed = cv2.resize(fine * part.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-            total += cv2.GaussianBlur(mixed, (0, 0), _MESHES_CELLS) ** 2
-        return total
-
-    mesh = np.zeros(size[::-1], np.float32)
-    ground = np.zeros(size[::-1], np.float32)
+    Returns:
+        Products of the channels' amplitudes at a lattice's frequencies, their energies on the
+        diagonal; the same at turned ones, where there is only ground; and the channels themselves.
+    """
+    channels = [np.ascontiguousarray(wall[..., channel]) for channel in range(wall.shape[2])]
+    fine = [_fine(channel, pixel_m) for channel in channels]
+    turned = []
     for along, down in waves:
-        mesh += energy(along, down)
         turn = _TURNED / np.hypot(along, down)
-        for sign in (1, -1):
-            ground += 0.5 * energy(along - sign * turn * down, down + sign * turn * along)
-    ground = np.maximum(cv2.GaussianBlur(ground, (0, 0), _GROUND_CELLS), 1e-9)
-    behind = cv2.resize(wall, size, interpolation=cv2.INTER_AREA)
-    return mesh, ground, cv2.GaussianBlur(behind, (0, 0), _MESHES_CELLS)
+        turned += [(along - sign * turn * down, down + sign * turn * along) for sign in (1, -1)]
+
+    def products(those: Sequence[tuple[float, float]]) -> Floats:
+        amplitude = np.stack([_amplitudes(channel, pixel_m, those, size) for channel in fine])
+        return np.einsum("ikrn,jkrn->ijrn", amplitude, amplitude, optimize=True)
+
+    mesh, ground = products([(along, down) for along, down in waves]), 0.5 * products(turned)
+    for one in ground.reshape(-1, *ground.shape[2:]):
+        one[:] = cv2.GaussianBlur(one, (0, 0), _GROUND_CELLS)
+    behind = [
+        cv2.GaussianBlur(cv2.resize(each, size, interpolation=cv2.INTER_AREA), (0, 0),
+                         _MESHES_CELLS) for each in channels
+    ]  # fmt: skip
+    return mesh, ground, np.stack(behind)
+
+
+def _amplitudes(
+    fine: Floats, pixel_m: float, waves: Sequence[tuple[float, float]], size: tuple[int, int]
+) -> Floats:
+    """(2 K, R, N) real and imaginary parts of some waves' amplitudes in cells."""
+    height, width = fine.shape
+    x, z = np.arange(width) * pixel_m, np.arange(height)[:, None] * pixel_m
+    # Along first, to few columns: slanted wires of both directions are the same along.
+    narrow: dict[float, tuple[Floats, Floats]] = {}
+    parts = []
+    for along, down in waves:
+        if along not in narrow:
+            narrow[along] = tuple(
+                cv2.resize(fine * each(2 * np.pi * along * x).astype(np.float32),
+                           (size[0], height), interpolation=cv2.INTER_AREA)
+                for each in (np.cos, np.sin)
+            )  # fmt: skip
+        even, odd = narrow[along]
+        cos, sin = (each(2 * np.pi * down * z).astype(np.float32) for each in (np.cos, np.sin))
+        for part in (even * cos - odd * sin, even * sin + odd * cos):
+            cells = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+            parts.append(cv2.GaussianBlur(cells, (0, 0), _MESHES_CELLS))
+    return np.stack(parts)
+
+
+def _contrasted(
+    mesh: Floats, ground: Floats, behind: Floats, lattice: Lattice
+) -> tuple[Floats, Floats, Floats]:
+    """(R, N) energies of mesh and ground, and the mesh's that is usual, against a usual ground's.
+
+    Where wires should be seen in several channels, those are added up that make most of them
+    against the ground's pattern: weights of a linear discriminant.
+    """
+    contrast = (lattice.gain[:, None, None] * (behind - lattice.wire[:, None, None])).astype(
+        np.float32
+    )
+    weight = np.tensordot(np.linalg.inv(lattice.ground).astype(np.float32), contrast, axes=1)
+    usual = np.maximum((weight * contrast).sum(axis=0), 1e-9)
+    weight /= np.sqrt(usual)
+    mesh, ground = (
+        np.einsum("irn,ijrn,jrn->rn", weight, each, weight, optimize=True)
+        for each in (mesh, ground)
+    )
+    return mesh, np.maximum(ground, _QUIETEST), usual

@@ -52,7 +52,7 @@ _BEFORE_M, _TALLEST_M = 0.6, 25.0
 """How far before the fence it is asked whether something hides it: nearer, a surface model shows
 the fence itself."""
 _HIDDEN_M = 0.15
-_LEAST_PROOF = 0.07
+_LEAST_PROOF = 0.1
 """Of two correlations' difference: by which what is seen through an opening fits better behind."""
 
 
@@ -101,12 +101,12 @@ class Wall:
     Attributes:
         start_m: chainage of the left edge.
         pixel_m: of both axes.
-        grey: (H, W) float32, the top row highest; NaN where the frame does not reach.
+        tones: (H, W, C) float32, the top row highest; NaN where the frame does not reach.
     """
 
     start_m: float
     pixel_m: float
-    grey: npt.NDArray[np.float32]
+    tones: npt.NDArray[np.float32]
 
 
 def read_oblique(
@@ -218,7 +218,7 @@ def rectify(
 
     Args:
         frame: camera and pose.
-        picture: (H, W) or (H, W, 3) of the frame.
+        picture: (H, W) or (H, W, C) of the frame.
         line: the fence as found.
         ground_m: (W,) height of the ground below each column.
         start_m, end_m: chainages.
@@ -243,9 +243,17 @@ def rectify(
         np.ascontiguousarray(y), cv2.INTER_LINEAR,
     )  # fmt: skip
     here = inside(frame.camera, at.reshape(-1, 2), 1.0).reshape(rows, columns)
-    grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    wall = cv2.remap(grey.astype(np.float32), at[..., 0], at[..., 1], cv2.INTER_LINEAR)
-    return Wall(start_m, pixel_m, np.where(here, wall, np.nan).astype(np.float32))
+    picture = np.atleast_3d(picture)
+    tones = np.full((rows, columns, picture.shape[2]), np.nan, np.float32)
+    if here.any():
+        # Only the part that is wanted, as floats: frames are large.
+        left, top = np.maximum(np.floor(at[here].min(axis=0)).astype(int), 0)
+        right, bottom = np.ceil(at[here].max(axis=0)).astype(int) + 1
+        part = picture[top:bottom, left:right].astype(np.float32)
+        at -= np.array([left, top], np.float32)
+        seen = cv2.remap(part, at[..., 0], at[..., 1], cv2.INTER_LINEAR)
+        tones[here] = seen.reshape(tones.shape)[here]
+    return Wall(start_m, pixel_m, tones)
 
 
 @dataclass(frozen=True)
@@ -308,16 +316,24 @@ def _learn(shots: Sequence[_Shot], line: FenceLine, dsm: SurfaceModel) -> Lattic
     """The fence's mesh, from some stretches all along it."""
     walls: list[npt.NDArray[np.float32]] = []
     sizes: list[float] = []
+    usable: list[npt.NDArray[np.bool_]] = []
     for shot in shots[:: max(1, len(shots) // _LEARN_SHOTS)]:
         wall = _wall(shot, line, dsm)
         above, below = round(_ABOVE_M / wall.pixel_m), round(_BELOW_M / wall.pixel_m)
         length = round(_LEARN_M / wall.pixel_m)
-        low = max((wall.grey.shape[1] - length) // 2, 0)
-        grey = wall.grey[above:-below, low : low + length]
-        if np.isfinite(grey).mean() > _LEAST_FRAMED:
-            walls.append(_filled(grey))
+        low = max((wall.tones.shape[1] - length) // 2, 0)
+        tones = wall.tones[above:-below, low : low + length]
+        if np.isfinite(tones).mean() > _LEAST_FRAMED:
+            walls.append(_filled(tones))
             sizes.append(wall.pixel_m)
-    return find_lattice(walls, sizes)
+            left = round(low * wall.pixel_m / CELL_M)
+            usable.append(
+                ~_hidden(shot, line, dsm, (_rows(line), shot.columns))[
+                    round(_ABOVE_M / CELL_M) : -round(_BELOW_M / CELL_M),
+                    left : left + round(_LEARN_M / CELL_M),
+                ]
+            )
+    return find_lattice(walls, sizes, usable)
 
 
 def _wall(shot: _Shot, line: FenceLine, dsm: SurfaceModel) -> Wall:
@@ -326,15 +342,15 @@ def _wall(shot: _Shot, line: FenceLine, dsm: SurfaceModel) -> Wall:
     columns = max(8, round(length_m / shot.pixel_m))
     step_m = length_m / columns
     ground_m = _ground(line, dsm, start_m + (np.arange(columns) + 0.5) * step_m)
-    picture = _grey(shot.frame.path)
+    picture = _tones(shot.frame.path)
     return rectify(shot.frame, picture, line, ground_m, start_m, start_m + length_m, step_m)
 
 
-def _filled(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _filled(tones: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """What is outside the frame filled in."""
-    known = np.isfinite(grey)
-    usual = float(grey[known].mean()) if known.any() else 0.0
-    return np.where(known, grey, usual).astype(np.float32)
+    known = np.isfinite(tones[..., :1])
+    usual = tones[known[..., 0]].mean(axis=0) if known.any() else np.float32(0.0)
+    return np.where(known, tones, usual).astype(np.float32)
 
 
 def _look(shot: _Shot, line: FenceLine, dsm: SurfaceModel, lattice: Lattice) -> Look:
@@ -342,11 +358,11 @@ def _look(shot: _Shot, line: FenceLine, dsm: SurfaceModel, lattice: Lattice) -> 
     wall = _wall(shot, line, dsm)
     rows = _rows(line)
     size = (shot.columns, rows)
-    framed = np.isfinite(wall.grey).astype(np.uint8)
+    framed = np.isfinite(wall.tones[..., 0]).astype(np.uint8)
     framed = cv2.resize(cv2.erode(framed, np.ones((9, 9), np.uint8)), size,
                         interpolation=cv2.INTER_NEAREST)  # fmt: skip
     usable = (framed > 0) & ~_hidden(shot, line, dsm, (rows, shot.columns))
-    left, told = mesh_left(_filled(wall.grey), wall.pixel_m, lattice, usable)
+    left, told = mesh_left(_filled(wall.tones), wall.pixel_m, lattice, usable)
     return Look(shot.first, left.astype(np.float16), told.astype(np.float16))
 
 
@@ -387,6 +403,13 @@ def _hidden(
 def _grey(path: Path) -> npt.NDArray[np.uint8]:
     """A frame in grey; its neighbours along the fence want it again."""
     return np.asarray(cv2.cvtColor(read_picture(path), cv2.COLOR_RGB2GRAY))
+
+
+@lru_cache(maxsize=2)
+def _tones(path: Path) -> npt.NDArray[np.uint8]:
+    """A frame in lightness, and red and blue against it: as JPEGs hold them, so that what they
+    keep less of is not mixed with what they keep well."""
+    return np.asarray(cv2.cvtColor(read_picture(path), cv2.COLOR_RGB2YCrCb))
 
 
 def _ground(line: FenceLine, dsm: SurfaceModel, chainage_m: npt.NDArray[Any]) -> FloatArray:

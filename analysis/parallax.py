@@ -28,7 +28,10 @@ _MOST_WIDTH_M = 1.5
 _BEFORE, _BEHIND = (-2.0, -1.5, -1.0, -0.5), (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 """Distances from the plane, 1 where the ray meets level ground: slopes go up or down behind."""
 _ALONG_M = 0.5
-"""What is longer than this along the fence (a kerb, a wall) looks the same wherever it is."""
+"""What is longer than this along the fence (a kerb, a wall) looks the same wherever it is; what is
+so upright is a post, which stands in the opening and moves with neither."""
+_STRONGEST = 2.5
+"""Of medians: a post's edge counts no more than the ground beside it."""
 _LEAST_ALIKE = 0.5
 _LEAST_PIXELS = 200
 
@@ -106,11 +109,15 @@ def lies_behind(
 
 
 def _taken(frame: Frame, picture: npt.NDArray[np.uint8], points: FloatArray) -> Floats | None:
-    """(H, W) of what a frame shows at points, less what runs along; None if not all are in it."""
+    """(H, W) of what a frame shows at points, less rails and posts; None if not all are in it."""
     pixels = project(frame.camera, frame.pose, points.reshape(-1, 3))
     if not inside(frame.camera, pixels, 1.0).all():
         return None
     at = pixels.reshape(*points.shape[:2], 2).astype(np.float32)
     seen = cv2.remap(picture.astype(np.float32), at[..., 0], at[..., 1], cv2.INTER_LINEAR)
     seen = cv2.GaussianBlur(seen, (0, 0), 1.0)
-    return np.asarray(seen - cv2.blur(seen, (round(_ALONG_M / _STEP_M) | 1, 1)), np.float32)
+    long = round(_ALONG_M / _STEP_M) | 1
+    seen -= cv2.blur(seen, (long, 1))
+    seen -= cv2.blur(seen, (1, long))
+    most = _STRONGEST * float(np.median(np.abs(seen))) + 1e-6
+    return np.asarray(np.clip(seen, -most, most), np.float32)

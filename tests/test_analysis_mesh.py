@@ -47,7 +47,7 @@ def test_mesh_as_light_as_what_lies_behind_it_is_not_told() -> None:
     wall[:, 350:400] = behind[:, 350:400]  # cut out
     lattice = find_lattice([wall], [PIXEL_M])
     assert lattice is not None
-    assert lattice.wire == pytest.approx(120, abs=6)
+    assert lattice.wire[0] == pytest.approx(120, abs=6)
     left, told = mesh_left(wall, PIXEL_M, lattice)
     assert told[10:-10, 37].max() < 0.3  # 1.5 m along, the ground is as light as the wires
     assert np.median(left[10:-10, 15:23]) == pytest.approx(1.0, abs=0.35)
@@ -99,3 +99,24 @@ def test_where_nothing_can_be_seen_of_the_fence_nothing_is_told() -> None:
     _, told = mesh_left(wall, PIXEL_M, lattice, usable)
     assert told[:, 50:125].max() == 0.0
     assert told[5:-5, 10:45].min() > 0.9
+
+
+def test_colour_tells_mesh_that_is_as_light_as_what_lies_behind_it() -> None:
+    chance = np.random.default_rng(6)
+    light = 120 + 60 * np.sin(2 * np.pi * X / 3.0)[None] + chance.normal(0, 4.0, (180, 600))
+    blue = 108 + 8 * np.sin(2 * np.pi * X / 2.3)[None] + chance.normal(0, 1.0, (180, 600))
+    behind = np.stack([light, blue], axis=-1)
+    steel = np.array([120.0, 128.0])
+    wall = (behind + wires(X)[None, :, None] * (steel - behind)).astype(np.float32)
+    wall[:, 440:470] = behind[:, 440:470]  # cut out, where the ground is as light as the wires
+    lattice = find_lattice([wall], [PIXEL_M])
+    assert lattice is not None
+    assert lattice.wire[0] == pytest.approx(120, abs=6)
+    left, told = mesh_left(wall, PIXEL_M, lattice)
+    assert told[10:-10, 35:40].min() > 0.9  # 1.5 m along
+    assert np.median(left[10:-10, 35:40]) == pytest.approx(1.0, abs=0.35)
+    assert told[10:-10, 112:115].min() > 0.9
+    assert left[10:-10, 112:115].max() < 0.3
+    grey = find_lattice([wall[..., 0]], [PIXEL_M])
+    assert grey is not None
+    assert mesh_left(wall[..., 0], PIXEL_M, grey)[1][10:-10, 112:114].max() < 0.3

@@ -143,7 +143,7 @@ def test_a_place_on_the_fence_lands_where_it_should(line: FenceLine) -> None:
     grey[row - 2 : row + 3, column - 2 : column + 3] = 255
     level = np.full(600, GROUND_M)
     wall = rectify(Frame(Path(), CAMERA, POSE), grey, line, level, 7.0, 13.0, 0.01)
-    rows, columns = np.nonzero(np.nan_to_num(wall.grey) > 128)
+    rows, columns = np.nonzero(np.nan_to_num(wall.tones[..., 0]) > 128)
     assert wall.start_m + columns.mean() * 0.01 == pytest.approx(9.0, abs=0.02)
     assert FENCE_M + 1.0 - rows.mean() * 0.01 == pytest.approx(1.2, abs=0.02)
 

@@ -116,8 +116,8 @@ TEXTURE = cv2.GaussianBlur(
 )
 
 
-def shown(pose: Pose, plane_y_m: float | None) -> Any:
-    """A textured wall at y, or the ground if None."""
+def shown(pose: Pose, plane_y_m: float | None, post_m: float | None = None) -> Any:
+    """A textured wall at y, or the ground if None; before it a post of the fence's, or none."""
     columns, rows = np.meshgrid(np.arange(CAMERA.width_px), np.arange(CAMERA.height_px))
     direction = rays(CAMERA, pose, np.column_stack([columns.ravel(), rows.ravel()]))
     if plane_y_m is None:
@@ -127,7 +127,11 @@ def shown(pose: Pose, plane_y_m: float | None) -> Any:
         reach = (plane_y_m - pose.y_m) / direction[:, 1]
         u, v = pose.x_m + reach * direction[:, 0], pose.z_m + reach * direction[:, 2]
     at = [np.asarray((each + 9) / 0.02, np.float32).reshape(rows.shape) for each in (u, v)]
-    return np.clip(128 + cv2.remap(TEXTURE, *at, cv2.INTER_LINEAR), 0, 255).astype(np.uint8)
+    grey = 128 + cv2.remap(TEXTURE, *at, cv2.INTER_LINEAR)
+    if post_m is not None:
+        x = pose.x_m - pose.y_m / direction[:, 1] * direction[:, 0]
+        grey[(np.abs(x - post_m) < 0.03).reshape(rows.shape)] = 250
+    return np.clip(grey, 0, 255).astype(np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +146,16 @@ def test_what_lies_behind_the_plane_is_told_from_what_is_on_it_or_before_it(
     one, other = ((Frame(Path(), CAMERA, pose), shown(pose, plane_y_m)) for pose in POSES)
     proof = lies_behind(one, other, spot)
     assert proof is not None
-    assert (proof > 0.07) is is_behind
+    assert (proof > 0.1) is is_behind
+
+
+def test_a_post_in_an_opening_does_not_hide_that_the_ground_lies_behind() -> None:
+    chainage, above = inner(0.2, 1.1, 0.2, 1.3)
+    spot = Spot(np.column_stack([chainage, 0 * chainage]), 0 * chainage, above)
+    one, other = ((Frame(Path(), CAMERA, pose), shown(pose, None, 0.65)) for pose in POSES)
+    proof = lies_behind(one, other, spot)
+    assert proof is not None
+    assert proof > 0.2
 
 
 def test_a_background_without_texture_proves_nothing() -> None:
