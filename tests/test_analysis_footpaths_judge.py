@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.footpaths import judge as judging
 from analysis.footpaths.config import FootpathConfig
 from analysis.footpaths.evidence import RidgePixels, _beside
 from analysis.footpaths.find import _continued
 from analysis.footpaths.graph import Branch
-from analysis.footpaths.judge import CUES, Judge, PathClass, class_of
+from analysis.footpaths.judge import CUES, Judge, PathClass, class_of, seen_by_filter
 from analysis.training.footpaths_ground import Canvas
 from analysis.training.footpaths_judge import (
     REAL_WEIGHT,
@@ -27,6 +28,7 @@ from analysis.training.footpaths_judge import (
     written,
 )
 from analysis.training.footpaths_paint import Sample
+from analysis.training.footpaths_trust import LENGTHS_M, believed, chosen_limits
 
 
 def test_the_best_cut_is_above_what_is_mostly_wrong() -> None:
@@ -72,9 +74,55 @@ def test_a_picture_left_out_is_judged_by_the_others() -> None:
     cues[:, 1] += 3 * share
     # In the third picture the network answers lower by 4: no line of the others finds its paths.
     cues[80:, 1] -= 4
-    table = Table(share, np.full(120, 10.0), cues, pictures, [2, 3])
-    assert table.left_out(2)["completeness"] > 0.9
-    assert table.left_out(3) == {"completeness": 0.0, "correctness": 0.0, "false_m": 0}
+    table = Table(share, np.full(120, 10.0), cues, pictures, [2, 3], {9: 1.0})
+    assert table.left_out(2)["network"][0] > 0.9
+    assert table.left_out(3)["network"] == [0.0, 0.0, 0]
+
+
+LIMITS = {"score": 1.9, "length_m": 15.0, "built": -4.0, "straight": 0.8}
+TRAIL = {
+    "score": 2.2, "footpath": -4.0, "flank": -5.0, "vehicle": -4.0, "sealed": -6.0, "beside": -7.0,
+    "straight": 0.3, "length": math.log1p(20.0),
+}  # fmt: skip
+"""As of a cattle trail on dry ground that the network had never seen."""
+
+
+def test_a_long_trail_far_from_anything_built_is_a_path_by_the_filter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(judging, "trust", dict)
+    assert class_of(TRAIL, 0.5, network=True, least=0.5) is PathClass.OTHER_LINEAR
+    monkeypatch.setattr(judging, "trust", lambda: LIMITS)
+    assert class_of(TRAIL, 0.5, network=True, least=0.5) is PathClass.FOOTPATH
+    for cue, value in [
+        ("length", math.log1p(14.0)), ("score", 1.8), ("sealed", -3.0), ("beside", -2.0),
+        ("straight", 1.0),
+    ]:  # fmt: skip
+        assert class_of({**TRAIL, cue: value}, 0.5, network=True, least=0.5) is (
+            PathClass.OTHER_LINEAR
+        )
+
+
+def test_limits_mean_the_same_for_one_branch_and_for_a_table() -> None:
+    rng = np.random.default_rng(4)
+    cues = np.array([TRAIL[cue] for cue in CUES]) + rng.normal(0, 1, (300, len(CUES)))
+    one_by_one = [seen_by_filter(dict(zip(CUES, row, strict=True)), LIMITS) for row in cues]
+    assert 10 < sum(one_by_one) < 290
+    np.testing.assert_array_equal(believed(cues, LIMITS), one_by_one)
+
+
+def test_the_filter_is_believed_where_that_gains_and_costs_little() -> None:
+    # Two trails of 13 and 30 m that the network missed, and a false line of 9 m elsewhere.
+    rows = np.array([[TRAIL[cue] for cue in CUES]] * 3)
+    rows[:, CUES.index("length")] = np.log1p([13.0, 30.0, 9.0])
+    length_m, share = np.array([13.0, 30.0, 9.0]), np.array([1.0, 1.0, 0.0])
+    groups, passed = np.array([5, 5, -1]), np.zeros(3, bool)
+    limits = chosen_limits(rows, passed, share, length_m, groups, free_ha=0.5)
+    assert believed(rows, limits).tolist() == [True, True, False]
+    assert 9.0 < limits["length_m"] <= 13.0
+    # Where the false line is as long as the trails, the filter is not believed at all.
+    rows[2, CUES.index("length")] = np.log1p(max(LENGTHS_M) + 20)
+    assert chosen_limits(rows, passed, share, np.array([13.0, 30.0, 40.0]), groups, 0.5) == {}
 
 
 def test_what_speaks_for_a_path_never_speaks_against_one() -> None:

@@ -350,9 +350,16 @@ def _kept(
             for branch, own in zip(branches, walked, strict=True)
             if not own and judge.keeps(branch.pixels)
         ]
-        alike = ([b for b, own in zip(branches, walked, strict=True) if own], named)
-        for branches, into in zip(alike, kept, strict=True):
-            graph = prune_spurs(merge_chains(Graph(branches)), config.spur_m / gsd_m)
+        paths = [branch for branch, own in zip(branches, walked, strict=True) if own]
+        # Means along a line that is half of one kind and half of another would tell of neither.
+        by_filter = [judge.by_filter(branch.pixels) for branch in paths]
+        alike = (
+            ([b for b, own in zip(paths, by_filter, strict=True) if not own], kept[0]),
+            ([b for b, own in zip(paths, by_filter, strict=True) if own], kept[0]),
+            (named, kept[1]),
+        )
+        for lines, into in alike:
+            graph = prune_spurs(merge_chains(Graph(lines)), config.spur_m / gsd_m)
             degree = graph.degrees()
             into += [
                 judge.trimmed(b, (degree[b.ends[0]] == 1, degree[b.ends[1]] == 1))
@@ -376,7 +383,10 @@ def _paths_of(
 
 
 def _paths(piece: list[Branch], judge: Judge, grid: WorkingGrid) -> Iterator[Footpath]:
-    for stroke in strokes(piece, lambda b: judge.path_class(b.pixels).value):
+    def kind(branch: Branch) -> str:
+        return f"{judge.path_class(branch.pixels).value} {judge.by_filter(branch.pixels)}"
+
+    for stroke in strokes(piece, kind):
         seen = [b for b in stroke.branches if not b.inferred]
         if not seen:
             continue

@@ -48,6 +48,8 @@ _BUILT_WOBBLE_M = 0.15
 _CURVE_M = 24.0
 _END_SHARE = 0.6
 _END_M = 1.5
+TRUSTED = 0.5
+"""Probability of what only the filter sees (`seen_by_filter`): of such metres about half were."""
 FILTER_ALONE: Mapping[str, float] = {"bias": -6.5, "score": 2.5}
 
 
@@ -57,9 +59,39 @@ def weights() -> Mapping[str, float]:
     return dict(json.loads(MODEL.with_suffix(".json").read_text(encoding="utf-8"))["judge"])
 
 
+@cache
+def trust() -> Mapping[str, float]:
+    """From where the filter is believed without the network; empty if nowhere.
+
+    Least `score` and `length_m`, greatest `built` (logit of sealed ground on a line or beside it)
+    and `straight`. It stands beside the weights.
+    """
+    text = MODEL.with_suffix(".json").read_text(encoding="utf-8")
+    return dict(json.loads(text).get("trust", {}))
+
+
 def path_probability(evidence: Mapping[str, float], *, network: bool) -> float:
     """How probably a branch is a footpath."""
-    by_cue = weights() if network else FILTER_ALONE
+    if network and seen_by_filter(evidence, trust()):
+        return max(TRUSTED, _logistic(evidence, weights()))
+    return _logistic(evidence, weights() if network else FILTER_ALONE)
+
+
+def seen_by_filter(evidence: Mapping[str, float], limits: Mapping[str, float]) -> bool:
+    """Whether a line is a path though the network does not know it for one.
+
+    Trails a few pixels wide on ground unlike any it was trained on: what it does know is that
+    nothing is built there, and then a long line that the filter follows is hardly ever none.
+    """
+    return bool(limits) and (
+        evidence["score"] >= limits["score"]
+        and math.expm1(evidence["length"]) >= limits["length_m"]
+        and max(evidence["sealed"], evidence["beside"]) <= limits["built"]
+        and evidence["straight"] <= limits["straight"]
+    )
+
+
+def _logistic(evidence: Mapping[str, float], by_cue: Mapping[str, float]) -> float:
     total = sum(by_cue[cue] * evidence[cue] for cue in CUES if cue in by_cue) + by_cue["bias"]
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, total))))
 
@@ -205,6 +237,15 @@ class Judge:
         """What it is taken for; a footpath from a probability on, the configuration's if None."""
         least = self._config.least_probability if least is None else least
         return class_of(self.evidence(places), width_m, network=self.has_network, least=least)
+
+    def by_filter(self, places: Array) -> bool:
+        """Whether it is a path by the filter's word alone, against the network's."""
+        evidence = self.evidence(places)
+        return (
+            self.has_network
+            and seen_by_filter(evidence, trust())
+            and _logistic(evidence, weights()) < self._config.least_probability
+        )
 
     def keeps(self, places: Array) -> bool:
         """Whether a line is worth naming: a path, or a clear line of another kind."""

@@ -37,6 +37,7 @@ from analysis.footpaths.network import MODEL, Network
 from analysis.raster import Orthophoto
 from analysis.training.footpaths_paint import CANVAS_PX, Sample, Source, painted, read_ground
 from analysis.training.footpaths_real import read_traced
+from analysis.training.footpaths_trust import believed, chosen_limits
 from corridor import write_json
 from corridor.findings import FindingKind, read_findings
 
@@ -226,24 +227,35 @@ def real_cut(total: Array, share: Array, length_m: Array, pictures: Array) -> fl
 
 
 class Table(NamedTuple):
-    """Branches: their share of path, metres, cues (n, K) and pictures; which of these are real."""
+    """Branches: their share of path, metres, cues (n, K) and pictures; which pictures are what.
+
+    Attributes:
+        real: numbers of the traced ones.
+        free: of those without paths, with their hectares.
+    """
 
     share: Array
     length_m: Array
     cues: Array
     pictures: Array
     real: list[int]
+    free: dict[int, float]
 
     def without(self, picture: int) -> Table:
-        """The same without a picture."""
+        """The same without a traced picture."""
         rest = self.pictures != picture
         left = [number for number in self.real if number != picture]
         share, length_m, cues, pictures = (column[rest] for column in self[:4])
-        return Table(share, length_m, cues, pictures, left)
+        return Table(share, length_m, cues, pictures, left, self.free)
+
+    @property
+    def seen(self) -> Array:
+        """(n,) bool, along which anything was seen."""
+        return np.asarray(self.cues[:, CUES.index("score")] > _UNSEEN)
 
     def fitted(self) -> dict[str, float]:
         """Weights by the branches that are clearly a path or clearly none."""
-        clear = (self.cues[:, 0] > _UNSEEN) & ((self.share > 0.7) | (self.share < 0.3))
+        clear = self.seen & ((self.share > 0.7) | (self.share < 0.3))
         share, length_m, cues, pictures = (column[clear] for column in self[:4])
         is_path = share > 0.5
         return fit(cues, is_path, weights_of(is_path, length_m, pictures, self.real))
@@ -254,22 +266,39 @@ class Table(NamedTuple):
 
     def line(self, weights: dict[str, float]) -> float:
         """Where it is drawn by the traced pictures."""
-        own = np.isin(self.pictures, self.real) & (self.cues[:, 0] > _UNSEEN)
+        own = np.isin(self.pictures, self.real) & self.seen
         rows = (self.total(weights), self.share, self.length_m, self.pictures)
         return real_cut(*(column[own] for column in rows))
 
-    def left_out(self, picture: int) -> dict[str, float]:
-        """What a fit and a line without a traced picture make of it."""
+    def trusted(self, passed: Array) -> dict[str, float]:
+        """From where the filter is believed: each traced picture counts, and all others as one."""
+        groups = np.where(np.isin(self.pictures, self.real), self.pictures, 0)
+        groups[np.isin(self.pictures, list(self.free))] = -1
+        seen = self.seen
+        return chosen_limits(
+            self.cues[seen], passed[seen], self.share[seen], self.length_m[seen], groups[seen],
+            free_ha=sum(self.free.values()),
+        )  # fmt: skip
+
+    def left_out(self, picture: int) -> dict[str, Any]:
+        """What a fit, a line and limits of trust without a traced picture make of it."""
         weights = (rest := self.without(picture)).fitted()
-        own = self.pictures == picture
-        passed = own & (self.total(weights) >= rest.line(weights))
-        right = float((self.share * self.length_m)[passed].sum())
-        reported, true = float(self.length_m[passed].sum()), (self.share * self.length_m)[own].sum()
-        return {
-            "completeness": round(right / max(float(true), 1e-9), 2),
-            "correctness": round(right / max(reported, 1e-9), 2),
-            "false_m": round(reported - right),
-        }
+        line = rest.line(weights)
+        limits = rest.trusted(rest.total(weights) >= line)
+        own = (self.pictures == picture) & self.seen
+        passed = own & (self.total(weights) >= line)
+        told: dict[str, Any] = {"network": self._scores(own, passed)}
+        if limits:
+            told["with trust"] = self._scores(own, passed | (own & believed(self.cues, limits)))
+        return told
+
+    def _scores(self, own: Array, passed: Array) -> list[float]:
+        """Completeness, correctness, and metres that are none."""
+        right_m = float((self.share * self.length_m)[passed].sum())
+        told_m = float(self.length_m[passed].sum())
+        true_m = float((self.share * self.length_m)[own].sum())
+        found = right_m / max(true_m, 1e-9), right_m / max(told_m, 1e-9)
+        return [round(found[0], 2), round(found[1], 2), round(told_m - right_m)]
 
 
 def false_alarm_cut(total: Array, length_m: Array, hectares: float) -> float:
@@ -340,8 +369,8 @@ def main(
     cues, pictures = np.array([r.cues for r in rows]), np.array([r.picture for r in rows])
     if table is not None:
         np.save(table, np.column_stack([share, length, cues, pictures]))
-    seen = cues[:, 0] > _UNSEEN
-    all_rows = Table(share, length, cues, pictures, list(traced))
+    all_rows = Table(share, length, cues, pictures, list(traced), free_ha)
+    seen = all_rows.seen
     weights = all_rows.fitted()
     total = all_rows.total(weights)
     free = seen & np.isin(pictures, list(free_ha))
@@ -367,7 +396,18 @@ def main(
         right = float((share * length)[here].sum()) / metres if metres else None
         reliability.append({"from": round(float(low), 1), "metres": round(metres), "path": right})
     click.echo(json.dumps({"judge": weights, "reliability": reliability}, indent=1))
-    write_json(model.with_suffix(".json"), {"version": 1, "judge": weights})
+    limits = all_rows.trusted(total >= line) if traced else {}
+    more = free & believed(cues, limits) & (total < line) if limits else free[:0]
+    more_m = float(length[free & more].sum()) if limits else 0.0
+    click.echo(
+        json.dumps(
+            {
+                "trust": limits,
+                "more_false_m_per_ha": round(more_m / max(sum(free_ha.values()), 1e-9), 1),
+            }
+        )
+    )
+    write_json(model.with_suffix(".json"), {"version": 1, "judge": weights, "trust": limits})
 
 
 if __name__ == "__main__":
