@@ -12,6 +12,7 @@ from analysis.fence.decode import (
     OBSCURED,
     find_line,
     second_opinion,
+    shortfall,
     smooth_states,
     states_along,
     unsure,
@@ -96,6 +97,23 @@ def test_the_template_is_asked_only_where_the_network_hesitates() -> None:
     sure, hesitating = answers
     assert sure > 0.99
     assert hesitating < 0.3
+
+
+def test_what_is_less_like_the_fence_than_most_of_it_falls_short() -> None:
+    ratio = np.full(2000, 3.0)
+    ratio[900:920] = -1.0  # the ground there is more like the fence than other ground
+    ratio[1990:] = 2.8
+    less = shortfall(ratio)
+    np.testing.assert_allclose(less[900:920], -2.0)
+    assert not less[:900].any()
+    assert not less[920:].any()
+    # Where the template says little of the whole fence, little is asked of it.
+    np.testing.assert_allclose(shortfall(ratio - 4.0), less)
+
+
+def test_most_of_a_fence_that_is_gone_does_not_fall_short_of_itself() -> None:
+    ratio = np.where(np.arange(1200) % 10 < 6, -4.0, 4.0)
+    assert not shortfall(ratio).any()
 
 
 def test_a_gap_that_is_clear_to_the_network_does_not_make_it_unsure() -> None:

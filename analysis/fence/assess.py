@@ -43,7 +43,7 @@ _AROUND_CHANCE = 4
 _LEAST_DOUBT = 3
 """An intact stretch of at least so many cells is doubtful where the mean probability of being
 broken, over so many cells, is at least this."""
-_SURE_SLOPE, _SURE_MIDDLE = 6.3, 0.39
+_SURE_SLOPE, _SURE_MIDDLE = 5.3, 0.34
 """From that mean to how often such a breach is one; from scenes 912 to 920 and 931 to 936."""
 
 

@@ -27,11 +27,15 @@ _COMMON = np.array([0.86, 0.07, 0.025, 0.045])
 """Share of the states' cells in training: what a cell's probability holds beside its evidence."""
 _PRIOR_TAKEN_OFF = 0.75
 """How much of that is taken off again before the sequence model adds its own expectation."""
-_OPINION = (0.8, 0.3, 0.6, 0.8)
+_OPINION = (0.8, 0.3, 0.6, 0.5, 0.8)
 """Weight of the network's log odds, of the template's where it speaks for the fence and where it
-speaks against it, and what is added to those of intact. A plinth or worn strip goes on through a
-gap and the template takes it for the fence, so its word for the fence counts less. From scenes 914,
-917, 919, 920, 931 to 936 and cuts in a real fence."""
+speaks against it, of how much less it says than along most of this fence, and what is added to
+those of intact. A plinth, a worn strip or the border of two grounds goes on through a gap and the
+template takes it for the fence, so its word for the fence counts less. From scenes 912 to 922 and
+931 to 936, cuts in sister frames of one real fence, and in 13 stretches at other places."""
+_USUAL_PERCENT, _USUAL_MARGIN = 30, 2.0
+"""Most of a fence stands: what the template says of it is what more than two thirds of the cells
+near by exceed, less a margin."""
 _SURE = (0.96, 0.995)
 """The network's median probability of the state it takes, nearby, from which the template's word
 counts in full, and from which it counts nothing: 0.97 and less on cuts in a real fence, which it
@@ -117,12 +121,27 @@ def second_opinion(state: Floats, ratio: Floats) -> Floats:
         ratio: (N,) log likelihood ratio of fence to ground by the template. It tells whether the
             fence is there; what is there instead, the network tells.
     """
-    own, speaks_for, against, shift = _OPINION
+    own, speaks_for, against, unlike, shift = _OPINION
     asked = unsure(state)
     logs = (1 - (1 - own) * asked)[:, None] * np.log(np.clip(state, 1e-4, 1.0))
     opinion = speaks_for * np.maximum(ratio, 0.0) + against * np.minimum(ratio, 0.0)
+    opinion += unlike * shortfall(ratio)
     logs[:, INTACT] += asked * opinion + shift
     return np.asarray(np.exp(logs - logsumexp(logs, axis=1)[:, None]))
+
+
+def shortfall(ratio: Floats) -> Floats:
+    """(N,) by how much a ratio is below that of most of the fence within 50 m, 0 or less.
+
+    What the template says of a fence that stands differs from site to site; the ground that stays
+    when the fence is gone may be much like it, and is still less like it than the fence is.
+    """
+    every = slice(None, None, _EVERY)
+    size = min(_NEARBY, len(ratio)) // _EVERY + 1
+    usual = ndimage.percentile_filter(ratio[every], _USUAL_PERCENT, size=size, mode="reflect")
+    cells = np.arange(len(ratio))
+    usual = np.interp(cells, cells[every], usual)
+    return np.asarray(np.minimum(ratio - usual + _USUAL_MARGIN, 0.0))
 
 
 def unsure(state: Floats) -> Floats:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import shapely
 from scipy.optimize import minimize
 
-from analysis.fence import assess
+from analysis.fence import assess, decode
 from analysis.fence.strip import Centre
 from analysis.raster import Orthophoto
 from corridor import read_boundaries
@@ -39,10 +39,11 @@ _AVERAGE = 4
 @dataclass(frozen=True)
 class Cells:
     """Cells whose fence is visible: log odds of broken by the network, the template's log ratio,
-    and whether they are."""
+    by how much that is less than usual, and whether they are broken."""
 
     network: Floats
     template: Floats
+    shortfall: Floats
     broken: npt.NDArray[np.bool_]
 
 
@@ -87,7 +88,8 @@ def measure(folder: Path) -> tuple[Cells, Reported]:
         true_line = lines.geometry.iloc[list(lines.side).index(boundary.side)]
         near = shapely.distance(true_line, shapely.points(evidence.xy)) < _WRONG_LINE_M
         use = (code >= 0) & near & evidence.imaged
-        cells.append(np.stack([odds[use], evidence.ratio[use], code[use]]))
+        less = decode.shortfall(evidence.ratio)
+        cells.append(np.stack([odds[use], evidence.ratio[use], less[use], code[use]]))
         found = assess.assess(ortho, track, boundary.offset_tolerance_m, answers=answers)
         for each in found.broken:
             right = any(
@@ -97,7 +99,9 @@ def measure(folder: Path) -> tuple[Cells, Reported]:
             reported.append((each.evidence["gap"] + each.evidence["collapsed"], right))
     joined = np.concatenate(cells, axis=1)
     table = np.array(reported, dtype=np.float64).reshape(-1, 2)
-    return Cells(joined[0], joined[1], joined[2] > 0), Reported(table[:, 0], table[:, 1] > 0)
+    return Cells(joined[0], joined[1], joined[2], joined[3] > 0), Reported(
+        table[:, 0], table[:, 1] > 0
+    )
 
 
 def _span(breach: Finding) -> tuple[float, float]:
@@ -130,11 +134,12 @@ def main() -> None:
     odds = np.concatenate([cells.network for cells, _ in measured])
     ratio = np.concatenate([cells.template for cells, _ in measured])
     broken = np.concatenate([cells.broken for cells, _ in measured])
-    features = np.stack([odds, -np.maximum(ratio, 0.0), -np.minimum(ratio, 0.0)])
-    own, speaks_for, against, constant = fit_logistic(features, broken)
+    less = np.concatenate([cells.shortfall for cells, _ in measured])
+    features = np.stack([odds, -np.maximum(ratio, 0.0), -np.minimum(ratio, 0.0), -less])
+    own, speaks_for, against, unlike, constant = fit_logistic(features, broken)
     print(f"cells {len(odds)}, broken {broken.mean():.3f}")
-    weights = f"{own:.2f}, {speaks_for:.2f}, {against:.2f}, {-constant:.2f}"
-    print(f"decode._OPINION = ({weights})")
+    weights = (own, speaks_for, against, unlike, -constant)
+    print(f"decode._OPINION = ({', '.join(f'{weight:.2f}' for weight in weights)})")
     chance = np.concatenate([each.chance for _, each in measured])
     right = np.concatenate([each.right for _, each in measured])
     slope, constant = fit_logistic(chance[None], right, ridge=0.01)
