@@ -165,8 +165,8 @@ def test_what_is_painted_over_is_no_longer_there() -> None:
 
 
 def seen_along(*, beside: float) -> dict[str, float]:
-    cues = {"score": 4.0, "footpath": 3.0, "vehicle": -4.0, "sealed": -1.0, "straight": 0.0}
-    return {**cues, "beside": beside, "length": 3.0}
+    cues = {"score": 4.0, "footpath": 3.0, "flank": -3.0, "sealed": -1.0}
+    return {**cues, "vehicle": -4.0, "straight": 0.0, "beside": beside, "length": 3.0}
 
 
 def test_a_line_with_paving_on_both_sides_is_no_footpath() -> None:
