@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from click.testing import CliRunner
 from rasterio.transform import from_origin
 
+from analysis.training.footpaths_judge import main as fit_judge
 from analysis.training.footpaths_real import labelled, read_traced, traced_samples
 from corridor.errors import InputError
 
@@ -79,3 +81,9 @@ def test_a_folder_without_traced_paths_is_named(folder: Path) -> None:
     (folder / "footpaths.geojson").unlink()
     with pytest.raises(InputError, match=r"footpaths\.geojson"):
         read_traced(folder)
+
+
+def test_the_fit_names_a_folder_without_traced_paths(tmp_path: Path) -> None:
+    told = CliRunner().invoke(fit_judge, ["--real", str(tmp_path)])
+    assert told.exit_code == 2
+    assert "has no ortho.tif" in told.output

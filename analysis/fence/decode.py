@@ -38,8 +38,8 @@ _USUAL_PERCENT, _USUAL_MARGIN = 30, 2.0
 near by exceed, less a margin."""
 _SURE = (0.96, 0.995)
 """The network's median probability of the state it takes, nearby, from which the template's word
-counts in full, and from which it counts nothing: 0.97 and less on cuts in a real fence, which it
-has never seen, 0.94 to 1.00 on scenes 931 to 936."""
+counts in full, and from which it counts nothing. Chosen with an earlier network: 0.97 and less on
+cuts in a real fence, which it had never seen, 0.94 to 1.00 on scenes 931 to 936."""
 _NEARBY, _EVERY = 500, 5
 """Cells over which that is the median, and how many of them are looked at."""
 _MEAN_LENGTH_M = np.array([150.0, 3.0, 4.0, 6.0])
@@ -136,12 +136,17 @@ def shortfall(ratio: Floats) -> Floats:
     What the template says of a fence that stands differs from site to site; the ground that stays
     when the fence is gone may be much like it, and is still less like it than the fence is.
     """
-    every = slice(None, None, _EVERY)
     size = min(_NEARBY, len(ratio)) // _EVERY + 1
-    usual = ndimage.percentile_filter(ratio[every], _USUAL_PERCENT, size=size, mode="reflect")
-    cells = np.arange(len(ratio))
-    usual = np.interp(cells, cells[every], usual)
+    usual = _nearby(ratio, _USUAL_PERCENT, size)
     return np.asarray(np.minimum(ratio - usual + _USUAL_MARGIN, 0.0))
+
+
+def _nearby(values: Floats, percent: float, size: int) -> Floats:
+    """(N,) a percentile of what is near, looked at in every fifth cell, `size` of them."""
+    every = slice(None, None, _EVERY)
+    cells = np.arange(len(values))
+    found = ndimage.percentile_filter(values[every], percent, size=size, mode="reflect")
+    return np.asarray(np.interp(cells, cells[every], found))
 
 
 def unsure(state: Floats) -> Floats:
@@ -150,12 +155,7 @@ def unsure(state: Floats) -> Floats:
     A network that has learned fences like this one is sure of nearly all cells within 50 m, broken
     ones too; before one it has never seen it hesitates.
     """
-    every = slice(None, None, _EVERY)
-    most = ndimage.median_filter(
-        state.max(axis=1)[every], size=_NEARBY // _EVERY + 1, mode="reflect"
-    )
-    cells = np.arange(len(state))
-    sure = np.interp(cells, cells[every], most)
+    sure = _nearby(state.max(axis=1), 50, _NEARBY // _EVERY + 1)
     low, high = _SURE
     return np.asarray(np.clip((high - sure) / (high - low), 0.0, 1.0))
 

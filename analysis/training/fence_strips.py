@@ -37,7 +37,7 @@ _GROUND_STRIPS, _GROUND_TRIES, _GROUND_SEEN = 6, 600, 0.97
 """Of a real picture: strips, places tried for them, and the least of a strip that is imaged."""
 _GROUND_PIXEL_M = (0.02, 0.06)
 """As if its pixels had this size: the texture of ground is much the same at any scale."""
-_GROUND_ROWS = round(2 * _REACH_M / FINE_M)
+_STRIP_ROWS = round(2 * _REACH_M / FINE_M)
 _ON_BREACH = 0.35
 """Share of the crops of a fence that are laid on one of its breaches."""
 
@@ -140,13 +140,13 @@ def load_ground(picture: Path, rng: np.random.Generator) -> list[Sample]:
         if inside.min() < 0 or (inside > (width - 1, height - 1)).any():
             continue
         fine = (np.arange(round(length_m / FINE_M)) * FINE_M - length_m / 2)[None, :]
-        rows = (np.arange(_GROUND_ROWS) * FINE_M - _REACH_M)[:, None]
+        rows = (np.arange(_STRIP_ROWS) * FINE_M - _REACH_M)[:, None]
         x = (middle[0] + fine * along[0, 0] - rows * along[0, 1]).astype(np.float32)
         y = (middle[1] + fine * along[0, 1] + rows * along[0, 0]).astype(np.float32)
         seen = cv2.remap(patch.valid.astype(np.uint8), x, y, cv2.INTER_NEAREST)
         if seen.mean() < _GROUND_SEEN:
             continue
-        size = (round(length_m / ALONG_M), _GROUND_ROWS)
+        size = (round(length_m / ALONG_M), _STRIP_ROWS)
         rgb = cv2.remap(patch.rgb, x, y, cv2.INTER_LINEAR)
         rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
         valid = cv2.resize(seen, size, interpolation=cv2.INTER_NEAREST) > 0
@@ -169,8 +169,7 @@ def _sample(
     for first in range(0, len(centre.xy), 1600):
         last = min(first + 1600, len(centre.xy))
         strip = straighten(ortho, centre, first, last, _REACH_M)
-        rows = round(2 * _REACH_M / FINE_M)
-        size = (last - first, rows)
+        size = (last - first, _STRIP_ROWS)
         look = {"interpolation": cv2.INTER_AREA}
         parts.append(cv2.resize(strip.rgb, size, **look).astype(np.uint8))
         seen.append(cv2.resize(strip.valid.astype(np.uint8), size, **look) > 0)

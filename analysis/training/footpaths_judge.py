@@ -38,7 +38,7 @@ from analysis.raster import Orthophoto
 from analysis.training.footpaths_paint import CANVAS_PX, Sample, Source, painted, read_ground
 from analysis.training.footpaths_real import read_traced
 from analysis.training.footpaths_trust import believed, chosen_limits
-from corridor import write_json
+from corridor import InputError, write_json
 from corridor.findings import FindingKind, read_findings
 
 Array = npt.NDArray[Any]
@@ -327,6 +327,10 @@ def main(
     seed: int, model: Path, table: Path | None,
 ) -> None:  # fmt: skip
     """Fits on painted pictures, SCENES, path-free GROUND, REAL ones; writes beside the model."""
+    try:
+        given = [read_traced(place) for place in real]
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
     network, config = Network(model), FootpathConfig()
     rng = np.random.default_rng(seed)
     rows: list[Seen] = []
@@ -359,9 +363,9 @@ def main(
         rows += branches(ortho, nothing, network, config, number)
         click.echo(f"{picture}: {len(rows)} branches so far")
     traced: dict[int, Path] = {}
-    for place in real:
+    for place, picture_of in zip(real, given, strict=True):
         number += 1
-        traced[number], picture_of = place, read_traced(place)
+        traced[number] = place
         on_path = picture_of.share_on(NEAR_M)
         rows += branches(picture_of.ortho, on_path, network, config, number)
         click.echo(f"{place}: {len(rows)} branches so far")
@@ -397,8 +401,9 @@ def main(
         reliability.append({"from": round(float(low), 1), "metres": round(metres), "path": right})
     click.echo(json.dumps({"judge": weights, "reliability": reliability}, indent=1))
     limits = all_rows.trusted(total >= line) if traced else {}
-    more = free & believed(cues, limits) & (total < line) if limits else free[:0]
-    more_m = float(length[free & more].sum()) if limits else 0.0
+    more_m = 0.0
+    if limits:
+        more_m = float(length[free & believed(cues, limits) & (total < line)].sum())
     click.echo(
         json.dumps(
             {
