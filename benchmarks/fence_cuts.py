@@ -196,7 +196,7 @@ def run(
     """One variant, degraded, assessed and counted."""
     changed, cuts = variant(picture, fence, seed, cut_any)
     changed = degradation.change(changed)
-    drawn_xy = _projected(boundary, picture.crs)
+    drawn_xy = projected(boundary, picture.crs)
     drawn_xy = shapely.get_coordinates(
         shapely.offset_curve(shapely.LineString(drawn_xy), degradation.line_off_m)
     )
@@ -217,7 +217,7 @@ def run(
         answers = [answer(ortho, track, drawn.offset_tolerance_m, piece) for piece in pieces]
         result = judge(ortho, 0, drawn, 0, None, answers)
         tally.cpu_s += time.process_time() - start_s
-    chainage = _chainage_on(shapely.LineString(drawn_xy), drawn)
+    chainage = chainage_on(shapely.LineString(drawn_xy), drawn)
     spans = [
         tuple(sorted(chainage(shapely.get_coordinates(truth.interpolate(s)))[0] for s in cut))
         for cut in cuts
@@ -271,8 +271,8 @@ def count(
             both_m = max(0.0, min(end_m, stretch.end_m) - max(start_m, stretch.start_m))
             whole += both_m
             inside += both_m if end_m - start_m >= 0.97 else 0.0
-        _add(tally.cut_called, stretch.state, inside)
-        _add(tally.whole_called, stretch.state, stretch.end_m - stretch.start_m - whole)
+        add(tally.cut_called, stretch.state, inside)
+        add(tally.whole_called, stretch.state, stretch.end_m - stretch.start_m - whole)
     middle = shapely.points(result.xy[1:-1] if len(result.xy) > 4 else result.xy)
     tally.line_error_m += list(shapely.distance(middle, fence))
 
@@ -291,7 +291,7 @@ def variant(
             cuts.append((start_m, start_m + length_m))
     rgb = picture.rgb.astype(np.float32)
     for cut in sorted(cuts):
-        rgb = _without(rgb, picture.affine, fence, cut)
+        rgb = without(rgb, picture.affine, fence, cut)
     # Light as the sensor sees it, then contrast about the picture's middle.
     light, contrast = np.exp(rng.uniform(np.log(0.4), np.log(1.6))), rng.uniform(0.7, 1.3)
     rgb = rgb * light ** (1 / 2.2)
@@ -301,8 +301,24 @@ def variant(
     return replace(picture, rgb=rgb), sorted(cuts)
 
 
-def _without(rgb: Any, affine: Affine, fence: shapely.LineString, cut: tuple[float, float]) -> Any:
-    """The fence taken away between two places: each half gets the ground of its own side."""
+def without(
+    rgb: Any,
+    affine: Affine,
+    fence: shapely.LineString,
+    cut: tuple[float, float],
+    half_m: float = CUT_HALF_M,
+    beside_m: float = BESIDE_M,
+) -> Any:
+    """The fence taken away between two places: each half gets the ground of its own side.
+
+    Args:
+        rgb: (H, W, 3).
+        affine: of the picture.
+        fence: the line in it.
+        cut: where it begins and ends along the line.
+        half_m: half width of what is filled.
+        beside_m: from how far beside the line the ground is taken.
+    """
     height, width = rgb.shape[:2]
     piece = shapely.ops.substring(fence, cut[0] - 1.0, cut[1] + 1.0)
     x0, y0, x1, y1 = piece.buffer(2.0).bounds
@@ -325,7 +341,7 @@ def _without(rgb: Any, affine: Affine, fence: shapely.LineString, cut: tuple[flo
     away = np.column_stack([x.ravel(), y.ravel()]) - foot
     across = (step[:, 0] * away[:, 1] - step[:, 1] * away[:, 0]).reshape(x.shape)
     along = along.reshape(x.shape)
-    left_m = np.column_stack([-step[:, 1], step[:, 0]]).reshape(*x.shape, 2) * BESIDE_M
+    left_m = np.column_stack([-step[:, 1], step[:, 0]]).reshape(*x.shape, 2) * beside_m
     gsd_m = affine.a
 
     def ground(sign: int) -> Any:
@@ -335,7 +351,7 @@ def _without(rgb: Any, affine: Affine, fence: shapely.LineString, cut: tuple[flo
 
     side = np.clip(across / 0.2 + 0.5, 0, 1)[..., None]
     fill = side * ground(1) + (1 - side) * ground(-1)
-    share = np.clip((CUT_HALF_M - np.abs(across)) / 0.1 + 0.5, 0, 1)
+    share = np.clip((half_m - np.abs(across)) / 0.1 + 0.5, 0, 1)
     # Posts and torn mesh end within a few centimetres.
     share = share * np.clip((along - cut[0]) / 0.05 + 0.5, 0, 1)
     share = (share * np.clip((cut[1] - along) / 0.05 + 0.5, 0, 1))[..., None]
@@ -456,7 +472,7 @@ def straight(picture: Picture, fence: shapely.LineString, across_m: Any) -> Any:
     )
 
 
-def _projected(boundary: Boundary, crs: Any) -> Any:
+def projected(boundary: Boundary, crs: Any) -> Any:
     line = geopandas.GeoSeries([shapely.LineString(boundary.parts[0])], crs="EPSG:4326")
     return shapely.get_coordinates(line.to_crs(crs).iloc[0])
 
@@ -466,7 +482,7 @@ def _unprojected(xy: Any, crs: Any) -> Any:
     return np.array(shapely.get_coordinates(line.iloc[0]))
 
 
-def _chainage_on(line: shapely.LineString, boundary: Boundary) -> Callable[[Any], Any]:
+def chainage_on(line: shapely.LineString, boundary: Boundary) -> Callable[[Any], Any]:
     """Chainage of the nearest place on the drawn line, for (N, 2) positions in its CRS."""
     vertices = shapely.get_coordinates(line)
     along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(vertices, axis=0).T))])
@@ -476,7 +492,7 @@ def _chainage_on(line: shapely.LineString, boundary: Boundary) -> Callable[[Any]
     )
 
 
-def _add(called: dict[str, float], state: FenceState, length_m: float) -> None:
+def add(called: dict[str, float], state: FenceState, length_m: float) -> None:
     called[state.value] = called.get(state.value, 0.0) + length_m
 
 

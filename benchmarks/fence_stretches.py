@@ -113,7 +113,7 @@ def measure(stretch: Stretch, variants: int) -> Row:
     called: dict[str, float] = {}
     for each in whole.stretches:
         covered = sum(_overlap(each.start_m, each.end_m, span) for span in hidden)
-        fence_cuts._add(called, each.state, each.end_m - each.start_m - covered)
+        fence_cuts.add(called, each.state, each.end_m - each.start_m - covered)
     off = shapely.distance(stretch.middle, shapely.points(whole.xy))
     tally = fence_cuts.Tally()
     for seed in range(FIRST_SEED, FIRST_SEED + variants):
@@ -167,13 +167,14 @@ def variant(stretch: Stretch, seed: int) -> tuple[fence_cuts.Picture, Spans]:
         end = start + cut_m
         if _apart(start, end, cuts, 4.0) and _apart(start, end, stretch.hidden, 0.5):
             cuts.append((start, end))
-    fence_cuts.CUT_HALF_M = stretch.half_m
-    fence_cuts.BESIDE_M = stretch.half_m + FREE_M
     middle = stretch.middle
     rgb = stretch.picture.rgb.astype(np.float32)
     for cut in sorted(cuts):
         ends = [middle.project(stretch.fence.interpolate(at)) for at in cut]
-        rgb = fence_cuts._without(rgb, stretch.picture.affine, middle, (ends[0], ends[1]))
+        rgb = fence_cuts.without(
+            rgb, stretch.picture.affine, middle, (ends[0], ends[1]),
+            half_m=stretch.half_m, beside_m=stretch.half_m + FREE_M,
+        )  # fmt: skip
     light, contrast = np.exp(rng.uniform(np.log(0.5), np.log(1.4))), rng.uniform(0.8, 1.2)
     rgb = rgb * light ** (1 / 2.2)
     level = float(np.median(rgb))
@@ -183,8 +184,8 @@ def variant(stretch: Stretch, seed: int) -> tuple[fence_cuts.Picture, Spans]:
 
 def chainages(stretch: Stretch, spans: Spans) -> Spans:
     """Spans along the fence as chainages of the drawn line."""
-    drawn = fence_cuts._projected(stretch.boundary, stretch.picture.crs)
-    chainage = fence_cuts._chainage_on(shapely.LineString(drawn), stretch.boundary)
+    drawn = fence_cuts.projected(stretch.boundary, stretch.picture.crs)
+    chainage = fence_cuts.chainage_on(shapely.LineString(drawn), stretch.boundary)
     out = []
     for span in spans:
         places = [stretch.fence.interpolate(at) for at in span]
