@@ -2,7 +2,17 @@
 
 import numpy as np
 
-from analysis.training.fence_paint import CROP, GAP, INTACT, ROWS, cut_out, part_ground
+from analysis.training.fence_paint import (
+    CROP,
+    GAP,
+    IGNORE,
+    INTACT,
+    OBSCURED,
+    ROWS,
+    cut_out,
+    grow_cover,
+    part_ground,
+)
 
 ROW = np.full(CROP, 200.0, np.float32)
 
@@ -48,3 +58,34 @@ def test_ground_is_parted_along_the_line_and_nowhere_else() -> None:
         assert strip.max() <= 255.0
     assert len(moved) >= 5
     assert np.mean(moved) > 0.8
+
+
+def test_a_cut_takes_away_all_that_is_seen_of_a_fence() -> None:
+    for seed in range(24):
+        strip = plain(100.0)
+        strip[100:301] = 250.0  # 2 m to each side
+        state = np.full(CROP, INTACT, np.int64)
+        sides = (plain(100.0), plain(100.0))
+        cut_out(strip, sides, ROW, state, np.random.default_rng(seed), seen_m=2.0)
+        gap = np.flatnonzero(state == GAP)
+        if len(gap) > 12:
+            inside = gap[np.isin(gap - 6, gap) & np.isin(gap + 6, gap)]
+            assert (strip[104:297, inside, 0] < 175).all()
+
+
+def test_of_a_bare_shrub_nothing_is_said_and_the_ground_shows_through() -> None:
+    seen: dict[int, list[float]] = {IGNORE: [], OBSCURED: []}
+    for seed in range(60):
+        strip, state = plain(250.0), np.full(CROP, INTACT, np.int64)
+        grow_cover(strip, ROW, state, np.random.default_rng(seed))
+        kinds = {int(code) for code in np.unique(state)} - {INTACT}
+        if (state == OBSCURED).sum() > 15:
+            under = strip[200, state == OBSCURED, 0]
+        elif kinds == {IGNORE} and (state == IGNORE).sum() > 15:
+            under = strip[200, state == IGNORE, 0]
+        else:
+            continue
+        seen[OBSCURED if OBSCURED in kinds else IGNORE].append(float((under > 200).mean()))
+    assert len(seen[IGNORE]) > 3
+    assert np.mean(seen[OBSCURED]) < 0.1
+    assert np.mean(seen[IGNORE]) > 0.25

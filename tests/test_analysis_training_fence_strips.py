@@ -1,14 +1,17 @@
 """Strips the fence network learns from."""
 
+import json
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 
 from analysis.training.fence_paint import CROP, IGNORE
-from analysis.training.fence_strips import Sample, draw, load_ground
+from analysis.training.fence_strips import Sample, draw, load_ground, load_real
 from corridor import InputError
 
 GAP = 1
@@ -58,3 +61,57 @@ def test_a_fence_is_always_painted_on_ground_of_which_nothing_is_known() -> None
                 assert (state == GAP).all()
     assert lines["unknown"] == 1.0
     assert 0.5 < lines["open"] < 1.0
+
+
+def traced(folder: Path, length_m: float, hidden: list[list[float]]) -> Path:
+    """A white fence 0.3 m wide on dark ground, from west to east, hidden as told."""
+    rows, columns = 500, round((length_m + 2.0) / 0.04)
+    bands = np.full((3, rows, columns), 60, np.uint8)
+    bands[:, 250 - 4 : 250 + 4] = 250
+    with rasterio.open(
+        folder / "ortho.tif", "w", driver="GTiff", width=columns, height=rows, count=3,
+        dtype="uint8", crs="EPSG:32648", transform=Affine(0.04, 0, 5e5, 0, -0.04, 3.3e6),
+        photometric="rgb",
+    ) as file:  # fmt: skip
+        file.write(bands)
+    line = shapely.LineString([(5e5 + 1, 3.3e6 - 10), (5e5 + 1 + length_m, 3.3e6 - 10)])
+    about = {"seen_from_m": -0.15, "seen_to_m": 0.15, "hidden": json.dumps(hidden)}
+    table = geopandas.GeoDataFrame([about], geometry=[line], crs="EPSG:32648").to_crs(4326)
+    table.to_file(folder / "fence_truth.geojson", driver="GeoJSON", COORDINATE_PRECISION=9)
+    return folder
+
+
+def test_a_real_fence_is_seen_in_several_sizes(tmp_path: Path) -> None:
+    strips = load_real(traced(tmp_path, 40.0, [[10.0, 15.0]]), times=2)
+    width_m = []
+    for strip in strips:
+        bright = strip.rgb[:, 5:-5, 0].mean(axis=1) > 150
+        assert bright[418:422].all()  # the fence is in the middle
+        width_m.append(bright.sum() * 0.02)
+        unknown = (strip.state == IGNORE).sum() * 0.1
+        assert unknown == pytest.approx(5.0 * width_m[-1] / 0.3, rel=0.15, abs=0.8)
+        assert (strip.fenced, strip.real, strip.times) == (True, True, 2)
+        assert strip.seen_m == pytest.approx(width_m[-1] / 2, abs=0.03)
+    assert width_m == pytest.approx([0.18, 0.24, 0.3, 0.375], abs=0.05)
+
+
+def test_a_short_real_fence_goes_on_as_its_mirror_image(tmp_path: Path) -> None:
+    strip = load_real(traced(tmp_path, 12.0, [[0.0, 2.0]]))[2]
+    assert strip.rgb.shape[1] == len(strip.state) >= CROP
+    states = "".join("x" if code == IGNORE else "." for code in strip.state)
+    assert [len(run) > 0 for run in states.split("x")].count(True) == 2  # 2 to 22, and 26 on
+    assert states[235:245] == "x" * 10
+
+
+def test_a_real_fence_is_cut_as_wide_as_it_is_seen(tmp_path: Path) -> None:
+    strip = load_real(traced(tmp_path, 40.0, []))[2]
+    rng = np.random.default_rng(4)
+    gaps = [(draw(strip, rng)[2] == GAP).any() for _ in range(40)]
+    assert 0.3 < np.mean(gaps) < 0.8
+
+
+def test_a_folder_without_a_traced_fence_is_refused(tmp_path: Path) -> None:
+    folder = traced(tmp_path, 12.0, [])
+    (folder / "fence_truth.geojson").unlink()
+    with pytest.raises(InputError, match="one traced fence"):
+        load_real(folder)

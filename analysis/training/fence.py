@@ -4,7 +4,8 @@ Each SCENE is a folder written by `fencewalk scene`. Strips are straightened alo
 and along parallels to it that hold none; a crop gets a drawn line's error, a mirror image, other
 light, other colours, blur and noise, and every other one a simple fence or wall painted on ground
 without one, so that the network does not depend on how the generator draws; that ground is cut from
-the scenes, too, and from real pictures without fences (`--ground`). Needs the extra `train`.
+the scenes, too, and from real pictures without fences (`--ground`). Real fences (`--real`, folders
+as `benchmarks/fence_stretches.py` reads them) are cut here and there. Needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from torch import nn
 
 from analysis.fence.features import CHANNELS
 from analysis.training.fence_paint import IGNORE, ROWS
-from analysis.training.fence_strips import Sample, draw, load_ground, load_scene
+from analysis.training.fence_strips import Sample, draw, load_ground, load_real, load_scene
 from analysis.training.unet import convolutions
 from corridor import InputError
 
 STATES = ("intact", "gap", "collapsed", "obscured")
-_OFTEN = {"barbed_wire": 1.5, "expanded_metal": 2.0}
+_OFTEN = {"barbed_wire": 1.5, "expanded_metal": 1.5, "concrete_panel": 1.5}
 """How many times more often strips of these fences are drawn: they are the hard ones."""
 _FENCED_EVERY = (True, False, True, True, False)
 _GROUND_SHARE = 0.5
@@ -166,6 +167,10 @@ def main() -> None:
     parser.add_argument(
         "--ground", type=Path, action="append", default=[], help="a real picture without fences"
     )
+    parser.add_argument(
+        "--real", type=Path, action="append", default=[],
+        help="a real fence that stands, given twice, seen twice as often",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
@@ -178,10 +183,13 @@ def main() -> None:
     loaded: set[Path] = set()
 
     def reload(samples: list[Sample]) -> list[Sample]:
-        for folder in given.scenes:
-            if folder not in loaded and (folder / "truth.gpkg").is_file():
+        for folder in given.scenes + given.real:
+            real = folder in given.real
+            ready = folder / ("fence_truth.geojson" if real else "truth.gpkg")
+            if folder not in loaded and ready.is_file():
                 try:
-                    samples = samples + load_scene(folder, given.scenes.count(folder))
+                    load, named = (load_real, given.real) if real else (load_scene, given.scenes)
+                    samples = samples + load(folder, named.count(folder))
                 except (InputError, OSError, RasterioError) as error:  # a scene still being written
                     print(f"{folder}: {error}", file=sys.stderr)
                     continue

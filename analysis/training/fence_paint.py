@@ -97,6 +97,8 @@ def paint_fence(rgb: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, 
         * rng.uniform(0.8, 1.3)
         / ACROSS_M
     )
+    if width * ACROSS_M > 0.05 and rng.uniform() < 0.25:
+        y = y - _lean_about(width, rng)[None, :]
     soft = rng.uniform(0.5, 2.2)
     light = float(np.log1p(rng.uniform(0.12, 1.3)) * rng.choice([-1.0, 1.0]))
     ragged = cv2.GaussianBlur(
@@ -157,6 +159,21 @@ def paint_fence(rgb: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, 
     if rng.uniform() < 0.4:
         grow_cover(canvas, row, state, rng)
     return canvas, row, state
+
+
+def _lean_about(width: float, rng: np.random.Generator) -> Floats:
+    """(CROP,) rows: a mosaic's next frame sees a fence lean the other way, and it still stands."""
+    t = np.arange(CROP) * ALONG_M
+    steps = np.zeros(CROP, np.float32)
+    reach = width / 2 + rng.uniform(0.0, 0.5) / ACROSS_M
+    lean = float(rng.choice([-1, 1]))
+    at = rng.uniform(-4, 12)
+    while at < t[-1]:
+        until = at + rng.uniform(1.0, 10.0)
+        steps[(t >= at) & (t < until)] = lean * reach * rng.uniform(0.3, 1.0)
+        lean = -lean if rng.uniform() < 0.5 else lean
+        at = until + rng.choice([0.0, 1.0]) * rng.uniform(1.0, 10.0)
+    return steps
 
 
 def _mend_ground(
@@ -258,9 +275,9 @@ def _smooth_noise(rng: np.random.Generator, reach: float) -> Floats:
 
 
 def _run_beside(canvas: Floats, y: Floats, rng: np.random.Generator) -> None:
-    """A rail, kerb or edge beside the fence, which does not stop where the fence does."""
+    """A wire, rail, kerb or edge beside the fence, which does not stop where the fence does."""
     off = rng.uniform(0.35, 2.5) / ACROSS_M * int(rng.choice([-1, 1]))
-    width = rng.uniform(0.06, 0.4) / ACROSS_M
+    width = float(np.exp(rng.uniform(np.log(0.02), np.log(0.4)))) / ACROSS_M
     body = expit((width / 2 - np.abs(y - off)) / rng.uniform(0.4, 1.6))
     light = float(rng.uniform(0.1, 0.7) * rng.choice([-1.0, 1.0]))
     gain = body[..., None] * (light + rng.normal(0.0, 0.05, 3)[None, None, :])
@@ -268,8 +285,9 @@ def _run_beside(canvas: Floats, y: Floats, rng: np.random.Generator) -> None:
 
 
 def cut_out(
-    rgb: Floats, sides: tuple[Floats, Floats], row: Floats, state: States, rng: np.random.Generator
-) -> None:
+    rgb: Floats, sides: tuple[Floats, Floats], row: Floats, state: States, rng: np.random.Generator,
+    seen_m: float = 0.0,
+) -> None:  # fmt: skip
     """Cuts stretches out of a fence that stands, and fills them with ground from beside it.
 
     Now and then a piece of ground beside the fence is changed in the same way, and the fence is
@@ -281,6 +299,7 @@ def cut_out(
         row: (CROP,) of the fence.
         state: (CROP,), changed in place.
         rng: chance.
+        seen_m: the fence reaches so far from its line.
     """
     y = np.arange(ROWS)[:, None] - row[None, :]
     other = _either(*sides, y, rng)
@@ -290,7 +309,7 @@ def cut_out(
         last = first + length
         if (state[max(first - 10, 0) : last + 10] != INTACT).any():
             continue
-        reach = rng.uniform(1.0, 2.6) / ACROSS_M
+        reach = rng.uniform(max(1.0, seen_m + 0.2), max(2.6, seen_m + 0.6)) / ACROSS_M
         beside = rng.uniform() < 0.25
         middle = (reach + 0.5 / ACROSS_M) * int(rng.choice([-1, 1])) if beside else 0.0
         along = np.zeros((1, CROP), np.float32)
@@ -306,7 +325,10 @@ def cut_out(
 
 
 def grow_cover(canvas: Floats, row: Floats, state: States, rng: np.random.Generator) -> None:
-    """Paints a crown or two over the line: rough, green to brown, dark towards one side."""
+    """Paints a crown or two over the line: rough, green to brown, dark towards one side.
+
+    Some are bare: twigs with the ground and the fence between them, of which nothing is said.
+    """
     for _ in range(int(rng.integers(1, 4))):
         size_m = rng.uniform(0.4, 1.2) if rng.uniform() < 0.5 else rng.uniform(1.0, 3.5)
         middle = int(rng.integers(0, CROP))
@@ -321,12 +343,14 @@ def grow_cover(canvas: Floats, row: Floats, state: States, rng: np.random.Genera
         leaf = np.array([rng.uniform(30, 130), rng.uniform(40, 150), rng.uniform(15, 80)])
         shade = np.exp(0.25 * coarse + 0.25 * fine + rng.uniform(-0.4, 0.4) * z / size_m)
         shade = shade.astype(np.float32)
+        bare = rng.uniform() < 0.25
         shadow = np.roll(inside, (int(rng.integers(-80, 80)), int(rng.integers(-15, 15))), (0, 1))
         canvas[shadow & ~inside] *= rng.uniform(0.35, 0.8)
-        canvas[inside] = (shade[..., None] * leaf).astype(np.float32)[inside]
+        leaves = inside & (fine > rng.uniform(-0.5, 1.0)) if bare else inside
+        canvas[leaves] = (shade[..., None] * leaf).astype(np.float32)[leaves]
         at = np.clip(np.round(row).astype(int), 0, ROWS - 1)
         hidden = inside[at, np.arange(CROP)]
-        state[hidden] = OBSCURED
+        state[hidden] = IGNORE if bare else OBSCURED
         for end in np.flatnonzero(np.diff(hidden.astype(int))):
             state[max(end - 1, 0) : end + 3] = IGNORE
     np.clip(canvas, 0, 255, out=canvas)

@@ -12,6 +12,7 @@ import geopandas
 import numpy as np
 import numpy.typing as npt
 import shapely
+from scipy.ndimage import distance_transform_edt
 
 from analysis.fence.features import ALONG_M, FINE_M, network_input
 from analysis.fence.strip import Centre, straighten
@@ -37,9 +38,13 @@ _GROUND_STRIPS, _GROUND_TRIES, _GROUND_SEEN = 6, 600, 0.97
 """Of a real picture: strips, places tried for them, and the least of a strip that is imaged."""
 _GROUND_PIXEL_M = (0.02, 0.06)
 """As if its pixels had this size: the texture of ground is much the same at any scale."""
+_REAL_SCALES = (0.6, 0.8, 1.0, 1.25)
+"""A real fence is seen as if it were so much larger: fences differ in more than that."""
 _STRIP_ROWS = round(2 * _REACH_M / FINE_M)
 _ON_BREACH = 0.35
 """Share of the crops of a fence that are laid on one of its breaches."""
+_CUT_OUT, _CUT_OUT_REAL = 0.3, 0.65
+"""Share of the crops of a fence that are cut; a real one has no other breaches."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -50,7 +55,8 @@ class Sample:
 
     Without one the state is a gap, or not known: crowns may hide what there is.
 
-    It is drawn `times` as often as another, and its `kind` of fence may add to that.
+    It is drawn `times` as often as another, and its `kind` of fence may add to that. `seen_m` is
+    how far from its line a `real` fence, its lean and its shadow reach.
     """
 
     rgb: npt.NDArray[np.uint8]
@@ -59,6 +65,8 @@ class Sample:
     fenced: bool
     kind: str = ""
     times: int = 1
+    real: bool = False
+    seen_m: float = 0.0
 
 
 def load_scene(folder: Path, times: int = 1) -> list[Sample]:
@@ -131,31 +139,88 @@ def load_ground(picture: Path, rng: np.random.Generator) -> list[Sample]:
         pixel_m, angle = float(rng.uniform(*_GROUND_PIXEL_M)), float(rng.uniform(0, 2 * np.pi))
         length_m, middle = rng.uniform(27.0, 50.0), rng.uniform(0, 1, 2) * (width, height)
         along = np.array([[np.cos(angle), np.sin(angle)]]) / pixel_m
+        across = along[:, ::-1] * (-1, 1)
         corners = [
-            middle + i * length_m / 2 * along + j * _REACH_M * along[:, ::-1] * (-1, 1)
+            middle + i * length_m / 2 * along + j * _REACH_M * across
             for i in (-1, 1)
             for j in (-1, 1)
         ]
         inside = np.array(corners)
         if inside.min() < 0 or (inside > (width - 1, height - 1)).any():
             continue
-        fine = (np.arange(round(length_m / FINE_M)) * FINE_M - length_m / 2)[None, :]
-        rows = (np.arange(_STRIP_ROWS) * FINE_M - _REACH_M)[:, None]
-        x = (middle[0] + fine * along[0, 0] - rows * along[0, 1]).astype(np.float32)
-        y = (middle[1] + fine * along[0, 1] + rows * along[0, 0]).astype(np.float32)
-        seen = cv2.remap(patch.valid.astype(np.uint8), x, y, cv2.INTER_NEAREST)
+        fine = np.arange(round(length_m / FINE_M)) * FINE_M - length_m / 2
+        rgb, seen = _across(patch, middle + fine[:, None] * along, across)
         if seen.mean() < _GROUND_SEEN:
             continue
-        size = (round(length_m / ALONG_M), _STRIP_ROWS)
-        rgb = cv2.remap(patch.rgb, x, y, cv2.INTER_LINEAR)
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-        valid = cv2.resize(seen, size, interpolation=cv2.INTER_NEAREST) > 0
-        samples.append(Sample(rgb, valid, np.full(size[0], IGNORE, np.int8), fenced=False))
+        state = np.full(len(seen[0]), IGNORE, np.int8)
+        samples.append(Sample(rgb, seen, state, fenced=False))
         if len(samples) == _GROUND_STRIPS:
             break
     if not samples:
         raise InputError(picture, f"{width} by {height} pixels", "a picture with room for a strip")
     return samples
+
+
+def load_real(folder: Path, times: int = 1) -> list[Sample]:
+    """A real fence that stands from end to end, its strip as if the fence had several sizes.
+
+    The folder is as `benchmarks/fence_stretches.py` has it: `ortho.tif`, and `fence_truth.geojson`
+    with the line of the fence, the offsets between which it is seen, and where it is hidden.
+
+    Raises:
+        InputError: if there is no such line.
+    """
+    ortho = Orthophoto.open(folder / "ortho.tif")
+    path = folder / "fence_truth.geojson"
+    try:
+        about = geopandas.read_file(path).iloc[0]
+    except (OSError, RuntimeError, IndexError) as error:
+        raise InputError(path, "no line to be read", "one traced fence") from error
+    patch = ortho.read(None, ortho.gsd_m)
+    line = _project(about.geometry, ortho)
+    hidden = about.get("hidden", [])
+    hidden = json.loads(hidden) if isinstance(hidden, str) else hidden
+    seen_m = max(abs(float(about.get(name, 0.45))) for name in ("seen_from_m", "seen_to_m"))
+    samples = []
+    for scale in _REAL_SCALES:
+        step_m = ALONG_M / scale
+        xy = shapely.get_coordinates(shapely.segmentize(line, 0.2))
+        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+        centre = Centre.of(Track(xy, along))
+        chainage = np.arange(0.0, along[-1], FINE_M / scale)
+        at, back = ([np.interp(chainage, centre.chainage_m, values[:, axis]) for axis in (0, 1)]
+                    for values in (centre.xy, centre.normal))  # fmt: skip
+        column, row = ~patch.affine * np.asarray(at)
+        pixels = np.column_stack([column, row]) - 0.5
+        across = np.column_stack([-back[0], back[1]]) / ortho.gsd_m / scale
+        rgb, valid = _across(patch, pixels, across)
+        # The corners a crop of a picture lacks take what is nearest, or no fence could be cut.
+        nearest = distance_transform_edt(~valid, return_distances=False, return_indices=True)
+        rgb, valid = rgb[tuple(nearest)], np.ones_like(valid)
+        state = np.zeros(rgb.shape[1], np.int8)
+        for first, last in hidden:
+            state[max(0, int(first / step_m) - 3) : round(last / step_m) + 3] = IGNORE
+        # A short fence goes on as its own mirror image until it fills a crop.
+        more = ((0, 0), (0, max(0, CROP + 20 - len(state))))
+        rgb, valid = np.pad(rgb, (*more, (0, 0)), "symmetric"), np.pad(valid, more, "symmetric")
+        state = np.pad(state, more[1], "symmetric")
+        kind = str(about.get("kind", "fence"))
+        samples.append(Sample(rgb, valid, state, True, kind, times, True, seen_m * scale))
+    return samples
+
+
+def _across(
+    patch: Any, middle: npt.NDArray[np.float64], across: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """A strip as in `Sample`; its middle (N, 2), every `FINE_M`, and a metre across, in pixels."""
+    rows = (np.arange(_STRIP_ROWS) * FINE_M - _REACH_M)[:, None]
+    x = (middle[:, 0] + rows * across[:, 0]).astype(np.float32)
+    y = (middle[:, 1] + rows * across[:, 1]).astype(np.float32)
+    seen = cv2.remap(patch.valid.astype(np.uint8), x, y, cv2.INTER_NEAREST)
+    size = (round(len(middle) * FINE_M / ALONG_M), _STRIP_ROWS)
+    rgb = cv2.remap(patch.rgb, x, y, cv2.INTER_LINEAR)
+    rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    return rgb, cv2.resize(seen, size, interpolation=cv2.INTER_NEAREST) > 0
 
 
 def _project(geometry: Any, ortho: Orthophoto) -> Any:
@@ -214,7 +279,7 @@ def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.
             row = np.full(CROP, np.nan, np.float32)
             state = np.where(valid[ROWS // 4 : -ROWS // 4].all(axis=0), state, IGNORE)
     elif valid.mean() > 0.9:
-        if rng.uniform() < 0.2:
+        if rng.uniform() < (_CUT_OUT_REAL if sample.real else _CUT_OUT):
             away = np.float32(rng.uniform(3.0, 5.0) / FINE_M)
             above, below = ((rows + step).clip(0, height - 1) for step in (-away, away))
             seen = sample.valid.astype(np.uint8)
@@ -226,7 +291,7 @@ def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.
                     cv2.remap(sample.rgb, columns, above, cv2.INTER_LINEAR).astype(np.float32),
                     cv2.remap(sample.rgb, columns, below, cv2.INTER_LINEAR).astype(np.float32),
                 )
-                cut_out(rgb, sides, row, state, rng)
+                cut_out(rgb, sides, row, state, rng, sample.seen_m)
         if rng.uniform() < 0.2:
             lay_foot(rgb, row, rng)
         if rng.uniform() < 0.2:
