@@ -8,6 +8,7 @@ from typing import Any
 
 from corridor import LonLat
 from missions.link.rules import WireItem
+from sitl.stand_in.modes import GUIDED, LAND, LOITER, RTL
 from sitl.stand_in.telemetry import STREAMS, Telemetry
 from sitl.stand_in.vehicle import USING_GPS_S, Vehicle
 from sitl.stand_in.wire import FrameReader, FrameWriter
@@ -276,11 +277,11 @@ class Client:
         if command == 22:
             return self._take_off(p[6])
         if command == 20:
-            return _ACCEPTED if v.set_mode(6) else _FAILED
+            return _ACCEPTED if v.set_mode(RTL) else _FAILED
         if command == 21:
-            return _ACCEPTED if v.set_mode(9) else _FAILED
+            return _ACCEPTED if v.set_mode(LAND) else _FAILED
         if command == 17:
-            return _ACCEPTED if v.set_mode(5) else _FAILED
+            return _ACCEPTED if v.set_mode(LOITER) else _FAILED
         if command == 224:
             return _ACCEPTED if v.runner.set_current(int(p[0])) else _FAILED
         if command in (511, 512, 510):
@@ -294,7 +295,7 @@ class Client:
             return _ACCEPTED
         if command == 192 and with_place:
             self._guided(p[4], p[5], 3, p[6])
-            return _ACCEPTED if v.mode == 4 and v.in_air else _DENIED
+            return _ACCEPTED if v.mode == GUIDED and v.in_air else _DENIED
         if command == 246:
             if v.armed:
                 return _TEMPORARILY_REJECTED
@@ -325,7 +326,7 @@ class Client:
 
     def _take_off(self, up_m: float) -> int:
         v = self._v
-        if v.mode != 4 or not v.armed or v.in_air or not up_m > 0:
+        if v.mode != GUIDED or not v.armed or v.in_air or not up_m > 0:
             return _FAILED
         v.take_off_to(up_m)
         return _ACCEPTED

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import shapely
 
 from corridor import LonLat
+from sitl.stand_in.modes import ALT_HOLD, AUTO, BRAKE, GUIDED, LAND, RTL
 
 if TYPE_CHECKING:
     from sitl.stand_in.vehicle import Vehicle
@@ -16,7 +17,6 @@ _AIDING_STOPS_S = 15.0
 """From then on the position reported is the last one (as recorded)."""
 _EKF_GIVES_UP_S = 8.0
 """GPS aiding times out after 7 s, and the check must fail for one second more."""
-_AUTO, _GUIDED, _LOITER, _RTL, _LAND, _BRAKE = 3, 4, 5, 6, 9, 17
 _FENCE_NAMES = {1: "Max Alt", 2: "Circle", 4: "Polygon", 8: "Min Alt"}
 
 
@@ -89,13 +89,13 @@ class Failsafes:
         if not v.in_air:
             v.disarm("Disarming motors")
         elif action in (1, 5):
-            v.set_mode(_LAND)
+            v.set_mode(LAND)
         elif action in (2, 3, 4):
             self._return_or_land()
 
     def _return_or_land(self) -> None:
-        if not self._v.set_mode(_RTL):
-            self._v.set_mode(_LAND)
+        if not self._v.set_mode(RTL):
+            self._v.set_mode(LAND)
 
     # Radio.
 
@@ -116,9 +116,9 @@ class Failsafes:
         if not v.armed:
             return
         options = int(p["FS_OPTIONS"])
-        auto_goes_on = v.mode == _AUTO and (options & 1 or p["FS_THR_ENABLE"] == 2)
-        landing_goes_on = v.mode == _LAND and options & 8
-        guided_goes_on = v.mode == _GUIDED and options & 4
+        auto_goes_on = v.mode == AUTO and (options & 1 or p["FS_THR_ENABLE"] == 2)
+        landing_goes_on = v.mode == LAND and options & 8
+        guided_goes_on = v.mode == GUIDED and options & 4
         if not v.in_air:
             v.say(4, "Radio Failsafe - Disarming")
             v.disarm("Disarming motors")
@@ -131,7 +131,7 @@ class Failsafes:
         else:
             v.say(4, "Radio Failsafe")
             if p["FS_THR_ENABLE"] == 3:
-                v.set_mode(_LAND)
+                v.set_mode(LAND)
             else:
                 self._return_or_land()
 
@@ -158,16 +158,16 @@ class Failsafes:
         if not v.in_air:
             v.say(4, "GCS Failsafe - Disarming")
             v.disarm("Disarming motors")
-        elif v.mode == _AUTO and (options & 2 or enabled == 2):
+        elif v.mode == AUTO and (options & 2 or enabled == 2):
             v.say(4, "GCS Failsafe - Continuing Auto Mode")
-        elif v.mode == _LAND and options & 8:
+        elif v.mode == LAND and options & 8:
             v.say(4, "GCS Failsafe - Continuing Landing")
-        elif v.mode not in (_AUTO, _GUIDED, _RTL, _LAND) and options & 16:
+        elif v.mode not in (AUTO, GUIDED, RTL, LAND) and options & 16:
             v.say(4, "GCS Failsafe - Continuing Pilot Control")
         else:
             v.say(4, "GCS Failsafe")
             if enabled == 5:
-                v.set_mode(_LAND)
+                v.set_mode(LAND)
             else:
                 self._return_or_land()
 
@@ -193,9 +193,9 @@ class Failsafes:
         v.say(2, "EKF variance")
         if p["FS_EKF_ACTION"] == 2:
             v.say(2, "EKF Failsafe: changed to ALT_HOLD Mode")
-            v.set_mode(2)
+            v.set_mode(ALT_HOLD)
         elif p["FS_EKF_ACTION"] > 0:
-            v.land_after_pause()
+            v.recovery.land_after_pause()
             v.say(2, "EKF Failsafe: changed to LAND Mode")
 
     # Fence.
@@ -263,7 +263,7 @@ class Failsafes:
         if action in (1, 3):
             self._return_or_land()
         elif action in (2, 5):
-            v.set_mode(_LAND)
+            v.set_mode(LAND)
         elif action == 4:
-            v.set_mode(_BRAKE)
+            v.set_mode(BRAKE)
         v.say(5, f"{name} fence breached")

@@ -200,14 +200,14 @@ class MissionRunner:
             craft.fix_heading(v.planned_heading())
             craft.go_to(self.place_of(item), self._goes_on_to(index, item))
         elif command == 20:
-            v.begin_return()
+            v.recovery.begin_return()
         elif command == 21:
             if item.x or item.y:
                 place = self.place_of(item)
                 place[2] = craft.position[2]
                 craft.go_to(place, None)
             else:
-                v.begin_landing()
+                v.recovery.begin_landing()
         elif command == 93:
             craft.stay()
             self._hold_until_s = v.time_s + max(item.p1, 0.0)
@@ -256,7 +256,7 @@ class MissionRunner:
             self._v.say(4, "Stand-in: circles are held at their centre")
             self._wait(18.0 * item.p1)
         elif item.command == 21 and event == a.REACHED:
-            self._v.begin_landing()
+            self._v.recovery.begin_landing()
 
     def _wait(self, seconds: float) -> None:
         self._arrived = True

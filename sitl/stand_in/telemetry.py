@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sitl.stand_in import airframe as a
+from sitl.stand_in.modes import AUTO, BRAKE, GUIDED, LAND, LOITER, RTL, SMART_RTL
 from sitl.stand_in.vehicle import ORIGIN_S, USING_GPS_S, Vehicle
 
 Fields = dict[str, Any]
@@ -134,9 +135,8 @@ class Telemetry:
     def heartbeat(self) -> Fields:
         """The heartbeat, as a quadrotor flown by ArduPilot's conventions."""
         v = self._v
-        base = (
-            1 | 16 | 64 | (128 if v.armed else 0) | (8 if v.mode in (3, 4, 5, 6, 9, 17, 21) else 0)
-        )
+        guided = v.mode in (AUTO, GUIDED, LOITER, RTL, LAND, BRAKE, SMART_RTL)
+        base = 1 | 16 | 64 | (128 if v.armed else 0) | (8 if guided else 0)
         status = 1 if v.time_s < 2.8 else 4 if v.in_air else 3
         if v.in_air and (v.failsafes.position_lost or v.failsafes.radio_failed):
             status = 5
@@ -256,7 +256,7 @@ class Telemetry:
             "seq": runner.current,
             "total": max(total - 1, 0),
             "mission_state": runner.state,
-            "mission_mode": 1 if self._v.mode == 3 else 0,
+            "mission_mode": 1 if self._v.mode == AUTO else 0,
         }
 
     def _nav(self) -> Fields:

@@ -1,4 +1,8 @@
-"""The vehicle: modes, arming, take-off, return, landing, camera; one simulated clock."""
+"""The vehicle: one simulated clock, what it is told to do, arming, modes, take-off.
+
+What it does by itself is in parts of their own: `mission_runner` (AUTO), `recovery` (return and
+landing), `failsafes`, `shutter`, `mount`, `terrain`.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +17,26 @@ from sitl.stand_in.craft import Craft
 from sitl.stand_in.failsafes import Failsafes
 from sitl.stand_in.mission_protocol import MissionProtocol
 from sitl.stand_in.mission_runner import MissionRunner
+from sitl.stand_in.modes import (
+    AUTO,
+    BRAKE,
+    GUIDED,
+    LAND,
+    LOITER,
+    MODES,
+    RTL,
+    SMART_RTL,
+    STABILIZE,
+)
 from sitl.stand_in.mount import COMMANDS as MOUNT_COMMANDS
 from sitl.stand_in.mount import Mount
 from sitl.stand_in.parameters import Parameters
+from sitl.stand_in.recovery import Recovery
+from sitl.stand_in.shutter import COMMANDS as SHUTTER_COMMANDS
+from sitl.stand_in.shutter import Shutter
 from sitl.stand_in.stores import FenceStore, MissionStore, RallyStore
 from sitl.stand_in.terrain import Terrain
 
-STABILIZE, ALT_HOLD, AUTO, GUIDED, LOITER, RTL, LAND, BRAKE, SMART_RTL = 0, 2, 3, 4, 5, 6, 9, 17, 21
-MODES = {
-    STABILIZE: "STABILIZE",
-    ALT_HOLD: "ALT_HOLD",
-    AUTO: "AUTO",
-    GUIDED: "GUIDED",
-    LOITER: "LOITER",
-    RTL: "RTL",
-    LAND: "LAND",
-    BRAKE: "BRAKE",
-    SMART_RTL: "SMART_RTL",
-}
 VERSION_TEXT = "fencewalk stand-in V0.1, not ArduPilot"
 BOOT_S = 2.0
 ORIGIN_S = 20.0
@@ -39,7 +45,6 @@ USING_GPS_S = 41.3
 """When it uses GPS, and the vehicle can be armed."""
 _TICK_S = 0.1
 _ARMING_DELAY_S = 2.0
-_LAND_PAUSE_S = 4.0
 
 Broadcast = Callable[[str, dict[str, Any]], None]
 
@@ -70,7 +75,6 @@ class Vehicle:
         self.mode = STABILIZE
         self.armed = False
         self.in_air = False
-        self.photos = 0
         self.terrain_following = False
         self.gps_lost_s = math.inf
         self.signing_key = b""
@@ -88,18 +92,14 @@ class Vehicle:
         self.mount = Mount(self)
         self.terrain = Terrain(self)
         self.failsafes = Failsafes(self)
-        self._return_stage = ""
-        self._stage_until_s = math.inf
+        self.shutter = Shutter(self, _TICK_S)
+        self.recovery = Recovery(self)
         self._armed_s = 0.0
         self._take_off_to: float | None = None
         self._lift_off_s = math.inf
         self._disarm_s = math.inf
-        self._armed_heading = self.craft.state[a.YAW]
         self._next_tick_s = self.time_s
         self._boot_texts = _boot_texts(home_altitude_m)
-        self._interval_s = 0.0
-        self._interval_left = 0
-        self._next_photo_s = math.inf
         self._wind_m_s = 0.0
         self._configured = -1
         self.reconfigure()
@@ -166,6 +166,17 @@ class Vehicle:
             return float(self.craft.state[a.YAW_TARGET]) if math.isnan(fixed) else fixed
         return None
 
+    def send_home(self) -> None:
+        """HOME_POSITION and GPS_GLOBAL_ORIGIN to everyone."""
+        home, altitude = self.craft.home, round(self.craft.home_altitude_m * 1000)
+        lat, lon = round(home.lat_deg * 1e7), round(home.lon_deg * 1e7)
+        place = {"latitude": lat, "longitude": lon, "altitude": altitude}
+        now = {"time_usec": int(self.time_s * 1e6)}
+        zero = {"x": 0.0, "y": 0.0, "z": 0.0, "approach_x": 0.0, "approach_y": 0.0}
+        nothing = [math.nan] * 4
+        self.broadcast("GPS_GLOBAL_ORIGIN", {**place, **now})
+        self.broadcast("HOME_POSITION", {**place, **zero, **now, "approach_z": 0.0, "q": nothing})
+
     # The clock.
 
     def advance(self, until_s: float) -> None:
@@ -179,7 +190,7 @@ class Vehicle:
             event, done = self.craft.fly(steps)
             self.time_s += done * a.STEP_S
             if event == a.PHOTO:
-                self.take_photo()
+                self.shutter.take_photo()
             elif event == a.TOUCHDOWN:
                 self._touched_down()
             elif event != a.NOTHING:
@@ -202,12 +213,8 @@ class Vehicle:
         self.terrain.tick()
         self._follow_terrain()
         self.runner.tick()
-        if self.time_s >= self._stage_until_s:
-            self._stage_until_s = math.inf
-            self._return_stage = "land"
-            self.begin_landing()
-        if self.time_s >= self._next_photo_s:
-            self._interval_photo()
+        self.recovery.tick()
+        self.shutter.tick()
         idle = self.armed and not self.in_air and self._take_off_to is None
         delay = self.parameters["DISARM_DELAY"]
         if idle and delay > 0 and self.time_s - self._armed_s > delay and self.mode != AUTO:
@@ -218,7 +225,7 @@ class Vehicle:
         self._configured = self.parameters.changes
         self.craft.configure(self.parameters)
         self.craft.settings[a.S_VOLTS] = self.voltage_v
-        self._arm_camera()
+        self.shutter.arm()
 
     def _move_wind(self) -> None:
         wanted = self.parameters["SIM_WIND_SPD"]
@@ -247,83 +254,20 @@ class Vehicle:
             last = float(self.craft.settings[a.S_DATUM_UP])
             self.craft.follow(last if here is None else here, _TICK_S)
 
-    # Camera.
-
-    def _arm_camera(self) -> None:
-        here = self.parameters["CAM1_TYPE"] > 0 and (
-            self.parameters["CAM_AUTO_ONLY"] == 0 or self.mode == AUTO
-        )
-        here = here and not self.failsafes.position_lost
-        spacing = self.parameters["CAM1_TRIGG_DIST"] if here else 0.0
-        if spacing <= 0.0 and self.parameters["CAM1_TRIGG_DIST"] <= 0.0:
-            self.craft.forget_photo_place()
-        self.craft.settings[a.S_PHOTO_M] = spacing
-
-    def take_photo(self) -> None:
-        """One photo, with CAMERA_FEEDBACK, if there is a camera."""
-        if self.parameters["CAM1_TYPE"] <= 0:
-            return
-        self.photos += 1
-        craft = self.craft
-        place = craft.lonlat
-        up = float(craft.position[2])
-        self.broadcast(
-            "CAMERA_FEEDBACK",
-            {
-                "time_usec": int(self.time_s * 1e6),
-                "target_system": 0,
-                "cam_idx": 0,
-                "img_idx": self.photos,
-                "lat": round(place.lat_deg * 1e7),
-                "lng": round(place.lon_deg * 1e7),
-                "alt_msl": craft.home_altitude_m + up,
-                "alt_rel": up,
-                "roll": math.degrees(craft.state[a.ROLL]),
-                "pitch": math.degrees(craft.state[a.PITCH]),
-                "yaw": math.degrees(craft.state[a.YAW]) % 360.0,
-                "foc_len": 0.0,
-                "flags": 3,
-                "completed_captures": self.photos,
-            },
-        )
-
-    def _interval_photo(self) -> None:
-        self.take_photo()
-        self._interval_left -= 1
-        over = self._interval_left == 0
-        self._next_photo_s = math.inf if over else self._next_photo_s + self._interval_s
+    # Commands.
 
     def do_command(self, item: WireItem) -> bool:
         """Runs an instant command of a mission or a COMMAND_LONG; False if it is not known."""
-        p = self.parameters
         if item.command == 178:
             if item.p2 > 0:
                 self.craft.set_speed(item.p2)
-        elif item.command == 206:
-            p.put("CAM1_TRIGG_DIST", max(item.p1, 0.0))
-            self.craft.forget_photo_place()
-            self.reconfigure()
-            if item.p3 == 1 and p["CAM1_TYPE"] > 0:
-                self.take_photo()
-                self.craft.photo_here()
-        elif item.command == 203:
-            if item.x == 1:
-                self.take_photo()
-        elif item.command == 2000:
-            count = int(item.p3)
-            if count == 1:
-                self.take_photo()
-            else:
-                self._interval_s = max(item.p2, _TICK_S)
-                self._interval_left = count if count > 0 else -1
-                self._next_photo_s = self.time_s
-        elif item.command == 2001:
-            self._next_photo_s = math.inf
         elif item.command == 115:
             heading = math.radians(item.p1)
             if item.p4 == 1:
                 heading = float(self.craft.state[a.YAW]) + heading * (item.p3 or 1.0)
             self.craft.fix_heading(heading)
+        elif item.command in SHUTTER_COMMANDS:
+            self.shutter.take(item)
         elif item.command in MOUNT_COMMANDS:
             self.mount.take(item)
             report = self.mount.fields()
@@ -334,6 +278,15 @@ class Vehicle:
             pass  # accepted; the stand-in has nothing on board that they would move
         else:
             return False
+        return True
+
+    def go_guided(self, place: LonLat, up_m: float) -> bool:
+        """Flies to a place in GUIDED."""
+        if self.mode != GUIDED or not self.in_air:
+            return False
+        self.craft.begin_path(self.parameters["WPNAV_SPEED"] / 100.0)
+        self.craft.fix_heading(self.planned_heading())
+        self.craft.go_to(self.craft.to_neu(place, up_m), None)
         return True
 
     # Arming.
@@ -360,7 +313,6 @@ class Vehicle:
             return reason
         self.armed = True
         self._armed_s = self.time_s
-        self._armed_heading = self.craft.state[a.YAW]
         self.say(6, "Arming motors")
         self.send_home()
         return None
@@ -410,12 +362,11 @@ class Vehicle:
             self.runner.stop()
         self.follow_terrain(False)
         self.mode = mode
-        self._return_stage = ""
-        self._stage_until_s = math.inf
+        self.recovery.stop()
         if mode not in (AUTO, GUIDED):
             self._take_off_to = None
             self._lift_off_s = math.inf
-        self._arm_camera()
+        self.shutter.arm()
         if self.in_air:
             self._enter_flying(mode)
         elif mode == AUTO and self.armed:
@@ -428,9 +379,9 @@ class Vehicle:
             self.craft.fix_heading(self.planned_heading())
             self.runner.start_or_resume()
         elif mode in (RTL, SMART_RTL):
-            self.begin_return()
+            self.recovery.begin_return()
         elif mode == LAND:
-            self.begin_landing()
+            self.recovery.begin_landing()
         else:
             self.craft.hold()
 
@@ -443,7 +394,7 @@ class Vehicle:
             self.runner.start_or_resume()
         return self.armed
 
-    # Take-off.
+    # Take-off, and what the airframe tells.
 
     def take_off_to(self, up_m: float) -> None:
         """Starts the motors' run-up; the craft lifts off when the throttle carries it."""
@@ -472,81 +423,10 @@ class Vehicle:
             return
         if event == a.CLIMBED:
             self._take_off_to = None
-        if self._return_stage == "climb":
-            self._return_stage = "return"
-            self.craft.go_to(self._return_to, None)
-        elif self._return_stage == "return":
-            self._return_stage = "loiter"
-            self.craft.stay()
-            self._stage_until_s = self.time_s + self.parameters["RTL_LOIT_TIME"] / 1000.0
-        elif self.mode == AUTO and self._return_stage == "":
+        if self.recovery.under_way:
+            self.recovery.on_guidance()
+        elif self.mode == AUTO:
             self.runner.on_event(event)
-
-    # Return and landing.
-
-    def begin_return(self) -> None:
-        """Climb where it is, fly back, wait, land: the stages of RTL."""
-        p, craft = self.parameters, self.craft
-        speed = p["RTL_SPEED"] / 100.0 or p["WPNAV_SPEED"] / 100.0
-        if not self.in_air:
-            return
-        if craft.guidance == a.PATH and self.mode == AUTO and not craft.moving:
-            craft.set_speed(speed, fresh=True)
-        else:
-            craft.begin_path(speed)
-        if p["WP_YAW_BEHAVIOR"] in (0, 2):
-            craft.fix_heading(float(craft.state[a.YAW_TARGET]))
-        origin = craft.destination
-        target, target_up = self._return_place()
-        here_up = float(craft.position[2])
-        lowest = max(2.0, here_up + max(p["RTL_CLIMB_MIN"] / 100.0, 0.0))
-        up = max(target_up, p["RTL_ALT"] / 100.0, lowest)
-        slope = p["RTL_CONE_SLOPE"]
-        if slope >= 0.5:
-            far = math.hypot(target[0] - origin[0], target[1] - origin[1])
-            up = min(up, max(far * slope, lowest))
-        if p["FENCE_ENABLE"] > 0 and int(p["FENCE_TYPE"]) & 1:
-            up = min(up, p["FENCE_ALT_MAX"] - p["FENCE_MARGIN"])
-        up = max(up, here_up)
-        climb = origin.copy()
-        climb[2] = up
-        self._return_to = target.copy()
-        self._return_to[2] = up
-        self._return_stage = "climb"
-        craft.go_to(climb, self._return_to)
-
-    def _return_place(self) -> tuple[Any, float]:
-        """The nearest of home and the rally points within RALLY_LIMIT_KM, and its height."""
-        craft = self.craft
-        best, best_up = craft.to_neu(craft.home, 0.0), 0.0
-        away = math.hypot(*craft.position[:2])
-        limit_m = self.parameters["RALLY_LIMIT_KM"] * 1000.0
-        nearest = None
-        for item in self.rally_store.items:
-            place = craft.to_neu(LonLat(item.y / 1e7, item.x / 1e7), item.z)
-            far = math.hypot(place[0] - craft.position[0], place[1] - craft.position[1])
-            if nearest is None or far < nearest[0]:
-                nearest = (far, place)
-        if nearest is not None and not (limit_m > 0 and nearest[0] > limit_m):
-            far, place = nearest
-            if self.parameters["RALLY_INCL_HOME"] == 0 or far < away:
-                best, best_up = place, float(place[2])
-        return best, best_up
-
-    def land_after_pause(self) -> None:
-        """LAND as failsafes set it: the descent begins four seconds later."""
-        self.set_mode(LAND)
-        if self.in_air:
-            self.craft.level_off(with_position=not self.failsafes.position_lost)
-            self._return_stage = "pause"
-            self._stage_until_s = self.time_s + _LAND_PAUSE_S
-
-    def begin_landing(self) -> None:
-        """Down to the ground, here."""
-        if not self.in_air:
-            return
-        self.craft.fix_heading(float(self.craft.state[a.YAW_TARGET]))
-        self.craft.descend(with_position=not self.failsafes.position_lost)
 
     def _touched_down(self) -> None:
         speed = self.craft.state[a.TOUCHDOWN_SPEED]
@@ -554,26 +434,6 @@ class Vehicle:
         self.in_air = False
         # The landing detector waits a second, the motors spool down, then they stop.
         self._disarm_s = self._on_grid(self.time_s + 2.0)
-
-    def go_guided(self, place: LonLat, up_m: float) -> bool:
-        """Flies to a place in GUIDED."""
-        if self.mode != GUIDED or not self.in_air:
-            return False
-        self.craft.begin_path(self.parameters["WPNAV_SPEED"] / 100.0)
-        self.craft.fix_heading(self.planned_heading())
-        self.craft.go_to(self.craft.to_neu(place, up_m), None)
-        return True
-
-    def send_home(self) -> None:
-        """HOME_POSITION and GPS_GLOBAL_ORIGIN to everyone."""
-        home, altitude = self.craft.home, round(self.craft.home_altitude_m * 1000)
-        lat, lon = round(home.lat_deg * 1e7), round(home.lon_deg * 1e7)
-        place = {"latitude": lat, "longitude": lon, "altitude": altitude}
-        now = {"time_usec": int(self.time_s * 1e6)}
-        zero = {"x": 0.0, "y": 0.0, "z": 0.0, "approach_x": 0.0, "approach_y": 0.0}
-        nothing = [math.nan] * 4
-        self.broadcast("GPS_GLOBAL_ORIGIN", {**place, **now})
-        self.broadcast("HOME_POSITION", {**place, **zero, **now, "approach_z": 0.0, "q": nothing})
 
 
 def _boot_texts(home_altitude_m: float) -> list[tuple[float, int, str]]:
