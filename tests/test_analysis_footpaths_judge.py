@@ -109,6 +109,7 @@ def test_limits_mean_the_same_for_one_branch_and_for_a_table() -> None:
     one_by_one = [seen_by_filter(dict(zip(CUES, row, strict=True)), LIMITS) for row in cues]
     assert 10 < sum(one_by_one) < 290
     np.testing.assert_array_equal(believed(cues, LIMITS), one_by_one)
+    assert not believed(cues, {}).any()
 
 
 def test_the_filter_is_believed_where_that_gains_and_costs_little() -> None:

@@ -77,17 +77,28 @@ def path_probability(evidence: Mapping[str, float], *, network: bool) -> float:
     return _logistic(evidence, weights() if network else FILTER_ALONE)
 
 
-def seen_by_filter(evidence: Mapping[str, float], limits: Mapping[str, float]) -> bool:
+def seen_by_filter(
+    evidence: Mapping[str, float] | Mapping[str, Array], limits: Mapping[str, float]
+) -> Array:
     """Whether a line is a path though the network does not know it for one.
 
     Trails a few pixels wide on ground unlike any it was trained on: what it does know is that
     nothing is built there, and then a long line that the filter follows is hardly ever none.
+
+    Args:
+        evidence: by cue, of one line or (n,) of many.
+        limits: as of `trust`; none means that the filter is nowhere believed.
+
+    Returns:
+        Bool, of the evidence's shape.
     """
-    return bool(limits) and (
-        evidence["score"] >= limits["score"]
-        and math.expm1(evidence["length"]) >= limits["length_m"]
-        and max(evidence["sealed"], evidence["beside"]) <= limits["built"]
-        and evidence["straight"] <= limits["straight"]
+    if not limits:
+        return np.zeros(np.shape(evidence["score"]), bool)
+    return np.asarray(
+        (evidence["score"] >= limits["score"])
+        & (np.expm1(evidence["length"]) >= limits["length_m"])
+        & (np.maximum(evidence["sealed"], evidence["beside"]) <= limits["built"])
+        & (evidence["straight"] <= limits["straight"])
     )
 
 
@@ -243,7 +254,7 @@ class Judge:
         evidence = self.evidence(places)
         return (
             self.has_network
-            and seen_by_filter(evidence, trust())
+            and bool(seen_by_filter(evidence, trust()))
             and _logistic(evidence, weights()) < self._config.least_probability
         )
 

@@ -401,9 +401,7 @@ def main(
         reliability.append({"from": round(float(low), 1), "metres": round(metres), "path": right})
     click.echo(json.dumps({"judge": weights, "reliability": reliability}, indent=1))
     limits = all_rows.trusted(total >= line) if traced else {}
-    more_m = 0.0
-    if limits:
-        more_m = float(length[free & believed(cues, limits) & (total < line)].sum())
+    more_m = float(length[free & believed(cues, limits) & (total < line)].sum())
     click.echo(
         json.dumps(
             {

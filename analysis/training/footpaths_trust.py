@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.footpaths.judge import CUES
+from analysis.footpaths.judge import CUES, seen_by_filter
 
 Array = npt.NDArray[Any]
 
@@ -28,14 +28,8 @@ MORE_FALSE_M_PER_HA = 10.0
 
 
 def believed(cues: Array, limits: Mapping[str, float]) -> Array:
-    """Which branches the filter is believed on: `judge.seen_by_filter` for (n, K) cues."""
-    at = {cue: cues[:, number] for number, cue in enumerate(CUES)}
-    return np.asarray(
-        (at["score"] >= limits["score"])
-        & (np.expm1(at["length"]) >= limits["length_m"])
-        & (np.maximum(at["sealed"], at["beside"]) <= limits["built"])
-        & (at["straight"] <= limits["straight"])
-    )
+    """Which branches the filter is believed on, by (n, K) cues in the order of `CUES`."""
+    return seen_by_filter(dict(zip(CUES, cues.T, strict=True)), limits)
 
 
 def chosen_limits(
