@@ -75,6 +75,28 @@ def test_a_piece_equals_the_whole(tmp_path: Path) -> None:
     np.testing.assert_array_equal(piece.valid, whole.valid[:, 70:110])
 
 
+def test_nodata_far_away_changes_nothing(tmp_path: Path) -> None:
+    # What is read whole takes a short cut, which must come to the same.
+    rgb = np.random.default_rng(1).integers(1, 255, (1000, 1000, 3)).astype(np.uint8)
+    folders = [tmp_path / name for name in ("whole", "holed")]
+    centre = Centre.of(track((1002.0, 2003.0), (1009.0, 2012.0), (1018.0, 2013.0)))
+    strips = []
+    for folder in folders:
+        folder.mkdir()
+        ortho = picture(folder, rgb)
+        if folder.name == "holed":
+            with rasterio.open(folder / "ortho.tif", "r+") as file:
+                mask = np.full(rgb.shape[:2], 255, np.uint8)
+                mask[790:810, 390:410] = 0  # in the window that is read, beyond the strip
+                file.write_mask(mask)
+            ortho = Orthophoto.open(folder / "ortho.tif")
+            assert not ortho.read((1002.0, 2003.0, 1009.0, 2012.0), GSD_M).valid.all()
+        strips.append(straighten(ortho, centre, 0, len(centre.xy), 1.0))
+    np.testing.assert_array_equal(strips[0].rgb, strips[1].rgb)
+    assert strips[0].valid.all()
+    assert strips[1].valid.all()
+
+
 def test_outside_the_picture_nothing_is_valid(tmp_path: Path) -> None:
     ortho = picture(tmp_path, np.full((1000, 1000, 3), 90, np.uint8))
     centre = Centre.of(track((990.0, 2010.0), (1010.0, 2010.0)))

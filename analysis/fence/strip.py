@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from affine import Affine
+from numba import njit
 from scipy.ndimage import gaussian_filter1d
 
 from analysis.raster import Orthophoto
@@ -86,7 +89,7 @@ def straighten(ortho: Orthophoto, centre: Centre, first: int, last: int, reach_m
     """
     across_m = max(ACROSS_M, ortho.gsd_m)
     half = int(np.ceil(reach_m / across_m))
-    offset = np.arange(-half, half + 1) * across_m
+    offset = np.asarray(np.arange(-half, half + 1) * across_m, dtype=np.float64)
     per_column = max(1, min(5, round(STEP_M / across_m)))
     shift = (np.arange(per_column) + 0.5) / per_column - 0.5
     rgb = np.zeros((len(offset), last - first, 3), np.float32)
@@ -100,16 +103,15 @@ def straighten(ortho: Orthophoto, centre: Centre, first: int, last: int, reach_m
         along = np.column_stack([normal[:, 1], -normal[:, 0]]) * STEP_M
         base = (xy[:, None, :] + shift[None, :, None] * along[:, None, :]).reshape(-1, 2)
         sides = np.repeat(normal, per_column, axis=0)
-        x = base[None, :, 0] + offset[:, None] * sides[None, :, 0]
-        y = base[None, :, 1] + offset[:, None] * sides[None, :, 1]
+        # What lies between the outermost rows lies between them in x and y, too.
+        rims = base[None] + offset[[0, -1], None, None] * sides[None]
+        low, high = rims.min(axis=(0, 1)), rims.max(axis=(0, 1))
         margin = 2 * across_m
-        bounds = (x.min() - margin, y.min() - margin, x.max() + margin, y.max() + margin)
+        bounds = (low[0] - margin, low[1] - margin, high[0] + margin, high[1] + margin)
         if not ortho.overlaps(bounds):
             continue
         patch = ortho.read(bounds, across_m)
-        columns = ((x - patch.affine.c) / patch.affine.a - 0.5).astype(np.float32)
-        rows = ((y - patch.affine.f) / patch.affine.e - 0.5).astype(np.float32)
-        seen = cv2.remap(patch.valid.astype(np.uint8) * 255, columns, rows, cv2.INTER_LINEAR)
+        columns, rows = _pixels(base, sides, offset, patch.affine)
         colour = cv2.remap(patch.rgb, columns, rows, cv2.INTER_LINEAR)
         into = slice(max(begin, first) - first, min(end, last) - first)
         part = slice(max(first - begin, 0), min(end, last) - begin)
@@ -117,7 +119,43 @@ def straighten(ortho: Orthophoto, centre: Centre, first: int, last: int, reach_m
         first_of = np.s_[:, ::per_column]
         window, anchor = (per_column, 1), (0, 0)
         total = cv2.boxFilter(colour, cv2.CV_16U, window, anchor=anchor, normalize=False)[first_of]
-        least = cv2.erode(seen, np.ones(window[::-1], np.uint8), anchor=anchor)[first_of]
         rgb[:, into] = total[:, part].astype(np.float32) / np.float32(per_column)
+        if patch.valid.all():
+            valid[:, into] = True
+            continue
+        seen = cv2.remap(patch.valid.astype(np.uint8) * 255, columns, rows, cv2.INTER_LINEAR)
+        least = cv2.erode(seen, np.ones(window[::-1], np.uint8), anchor=anchor)[first_of]
         valid[:, into] = least[:, part] >= 250
-    return Strip(first, last, np.asarray(offset, dtype=np.float64), across_m, rgb, valid)
+    return Strip(first, last, offset, across_m, rgb, valid)
+
+
+def _pixels(
+    base: FloatArray, sides: FloatArray, offset_m: FloatArray, affine: Affine
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Columns and rows (M, N) in a picture of the places at M offsets beside N points.
+
+    Args:
+        base: (N, 2) points.
+        sides: (N, 2) unit vectors to their left.
+        offset_m: (M,) left positive.
+        affine: of the picture, north up.
+    """
+    shape = (len(offset_m), len(base))
+    columns, rows = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    grid = (affine.c, affine.a, affine.f, affine.e)
+    _fill_pixels(base, sides, offset_m, grid, columns, rows)
+    return columns, rows
+
+
+@njit(cache=True)
+def _fill_pixels(
+    base: Any, sides: Any, offset_m: Any, grid: Any, columns: Any, rows: Any
+) -> None:  # pragma: no cover - compiled
+    left, width, top, height = grid
+    for i in range(columns.shape[0]):
+        away = offset_m[i]
+        for j in range(columns.shape[1]):
+            x = base[j, 0] + away * sides[j, 0]
+            y = base[j, 1] + away * sides[j, 1]
+            columns[i, j] = (x - left) / width - 0.5
+            rows[i, j] = (y - top) / height - 0.5
