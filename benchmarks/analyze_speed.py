@@ -25,6 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import geopandas
 import numpy as np
@@ -34,8 +35,9 @@ from affine import Affine
 from rasterio.windows import Window
 
 from analysis import raster
-from analysis.pipeline import AnalyzeSpec, Sources, analyze
-from analysis.raster_source import Level, Source, close_all
+from analysis.pipeline import analyze
+from analysis.raster_source import Level, Source, close_all, opened, read_window
+from analysis.sources import AnalyzeSpec, Sources
 from corridor import read_boundaries
 from scenes import Difficulty, SceneSpec, generate
 
@@ -76,7 +78,6 @@ def one_scene(scene: Path, out: Path) -> None:
     sources = Sources(orthos=(scene / "ortho.tif",), boundaries=boundaries)
     spec = AnalyzeSpec(footpaths=False, plots=False)
     windows: list[_Window] = []
-    read, opened = raster.read_window, raster.opened
     level_now: list[Level | None] = [None]
 
     def noting_level(source: Source, level: Level | None = None) -> Any:
@@ -86,12 +87,14 @@ def one_scene(scene: Path, out: Path) -> None:
     def noting_window(source: Source, dataset: Any, box: Any, stretch: Any) -> Any:
         index = level_now[0].index if level_now[0] else None
         windows.append((source.path, index, box))
-        return read(source, dataset, box, stretch)
+        return read_window(source, dataset, box, stretch)
 
     analyze(sources, out, spec)
-    raster.opened, raster.read_window = noting_level, noting_window
-    analyze(sources, out, spec)
-    raster.opened, raster.read_window = opened, read
+    with (
+        mock.patch.object(raster, "opened", noting_level),
+        mock.patch.object(raster, "read_window", noting_window),
+    ):
+        analyze(sources, out, spec)
     ours, theirs = [], []
     for _ in range(3):
         close_all()

@@ -23,6 +23,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import geopandas
 import numpy as np
@@ -104,7 +105,7 @@ def cut_holes(scene: Path, every_m: float, seed: int) -> None:
     own = geopandas.read_file(truth, layer="findings")
     lines = geopandas.read_file(truth, layer="fence_line").to_crs(ortho.crs)
     chance = np.random.default_rng(seed)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for boundary in read_boundaries(scene / "boundaries.geojson"):
         drawn = ortho.track(boundary, 0)
         fence = lines[lines.side == boundary.side.value].geometry.iloc[0]

@@ -22,8 +22,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.pipeline import AnalyzeSpec, Sources, analyze
+from analysis.pipeline import analyze
 from analysis.score import Score, as_json, pooled, read_stated, score_pair, write_diagram
+from analysis.sources import AnalyzeSpec, Sources
 from corridor import Side, format_station, read_boundaries
 from corridor.findings import BreachType, FenceState
 from scenes import Difficulty, FenceKind, SceneSpec, Season, generate

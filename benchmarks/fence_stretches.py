@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import fence_cuts
+import fence_picture
 import geopandas
 import numpy as np
 import shapely
@@ -29,7 +30,7 @@ from analysis.fence.assess import answer, piece_count
 from analysis.fence_sections import judge
 from analysis.fence_work import FenceResult
 from analysis.raster import Orthophoto
-from corridor import Boundary, read_boundaries
+from corridor import Boundary, InputError, read_boundaries
 
 FIRST_SEED = 60_000
 LOST_M = 0.15
@@ -43,7 +44,7 @@ class Stretch:
     """A traced fence: its picture, where it runs, what is seen of it, and the line as drawn."""
 
     name: str
-    picture: fence_cuts.Picture
+    picture: fence_picture.Picture
     fence: shapely.LineString
     seen_from_m: float
     seen_to_m: float
@@ -52,7 +53,7 @@ class Stretch:
 
     @classmethod
     def read(cls, folder: Path) -> Stretch:
-        picture, fence = fence_cuts.load(folder)
+        picture, fence = fence_picture.load(folder)
         about = geopandas.read_file(folder / "fence_truth.geojson").iloc[0]
         hidden = about.get("hidden", [])
         hidden = json.loads(hidden) if isinstance(hidden, str) else hidden
@@ -63,7 +64,10 @@ class Stretch:
     @property
     def middle(self) -> shapely.LineString:
         """The line in the middle of what is seen."""
-        return shapely.offset_curve(self.fence, (self.seen_from_m + self.seen_to_m) / 2)
+        line = shapely.offset_curve(self.fence, (self.seen_from_m + self.seen_to_m) / 2)
+        if not isinstance(line, shapely.LineString):
+            raise InputError(self.name, "has no line in the middle of what is seen")
+        return line
 
     @property
     def half_m(self) -> float:
@@ -141,11 +145,11 @@ def measure(stretch: Stretch, variants: int) -> Row:
     )
 
 
-def judged(stretch: Stretch, picture: fence_cuts.Picture) -> FenceResult:
+def judged(stretch: Stretch, picture: fence_picture.Picture) -> FenceResult:
     """What the analysis says of the fence in a picture."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ortho.tif"
-        fence_cuts.save(picture, path)
+        fence_picture.save(picture, path)
         ortho = Orthophoto.open(path)
         track = ortho.track(stretch.boundary, 0)
         tolerance_m = stretch.boundary.offset_tolerance_m
@@ -153,7 +157,7 @@ def judged(stretch: Stretch, picture: fence_cuts.Picture) -> FenceResult:
         return judge(ortho, 0, stretch.boundary, 0, None, answers)
 
 
-def variant(stretch: Stretch, seed: int) -> tuple[fence_cuts.Picture, Spans]:
+def variant(stretch: Stretch, seed: int) -> tuple[fence_picture.Picture, Spans]:
     """The picture in another light with stretches cut out: (start, end) along the fence."""
     rng = np.random.default_rng(seed)
     length_m = stretch.fence.length
@@ -171,7 +175,7 @@ def variant(stretch: Stretch, seed: int) -> tuple[fence_cuts.Picture, Spans]:
     rgb = stretch.picture.rgb.astype(np.float32)
     for cut in sorted(cuts):
         ends = [middle.project(stretch.fence.interpolate(at)) for at in cut]
-        rgb = fence_cuts.without(
+        rgb = fence_picture.without(
             rgb, stretch.picture.affine, middle, (ends[0], ends[1]),
             half_m=stretch.half_m, beside_m=stretch.half_m + FREE_M,
         )  # fmt: skip
@@ -199,7 +203,7 @@ def _apart(start: float, end: float, spans: Spans, least_m: float) -> bool:
 
 
 def _overlap(start: float, end: float, span: tuple[Any, ...]) -> float:
-    return max(0.0, min(end, span[1]) - max(start, span[0]))
+    return float(max(0.0, min(end, span[1]) - max(start, span[0])))
 
 
 def as_markdown(rows: list[Row]) -> list[str]:

@@ -22,10 +22,11 @@ import shapely.geometry
 from scipy.ndimage import map_coordinates, uniform_filter1d
 from skimage.color import rgb2lab
 
-from analysis.pipeline import AnalyzeSpec, Sources, analyze
+from analysis.pipeline import analyze
 from analysis.raster import Orthophoto
 from analysis.results import to_wgs84
 from analysis.score import Score, ScoreSpec, as_json, pooled, read_stated, score_pair
+from analysis.sources import AnalyzeSpec, Sources
 from corridor import read_boundaries
 from corridor.findings import Finding, FindingKind, read_findings
 from corridor.values import FloatArray

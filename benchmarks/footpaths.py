@@ -130,7 +130,7 @@ def quality(
         for variant in wanted or VARIANTS:
             config = VARIANTS[variant]
             started = time.process_time()
-            whole = area.equals(shapely.box(*ortho.bounds))
+            whole = bool(shapely.equals(area, shapely.box(*ortho.bounds)))
             paths = find_footpaths(
                 ortho,
                 None if whole else area,

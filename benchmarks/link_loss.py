@@ -32,13 +32,15 @@ from missions.link.rules import differences
 from missions.link.transfer import Timing
 from missions.link.upload import UploadResult, upload_sortie, wire_lists
 from missions.mission import Sortie
+from sitl.stand_in.server import Server
+from sitl.stand_in.vehicle import Vehicle
 
 SPEEDUP = 20.0
 
 
-def judge(result: UploadResult, sortie: Sortie, vehicle: object) -> str:
+def judge(result: UploadResult, sortie: Sortie, vehicle: Vehicle) -> str:
     """How it ended, in capitals where it ended silently wrong."""
-    stores = {kind: p.store for kind, p in vehicle.protocols.items()}  # type: ignore[attr-defined]
+    stores = {kind: p.store for kind, p in vehicle.protocols.items()}
     sent = wire_lists(sortie)
     if result.verified:
         equal = all(not differences(sent[k], stores[k].items, k) for k in sent)
@@ -71,7 +73,7 @@ def virtual(bench: Bench, seed: int, weather: Weather) -> tuple[str, float]:
 
 
 def through_sockets(
-    port: int, server: object, seed: int, loss: float, cut: int | None
+    port: int, server: Server, seed: int, loss: float, cut: int | None
 ) -> tuple[str, float]:
     """The same through sockets and a proxy, 20 times as fast."""
     sortie = small_sortie(4 + seed % 5)
@@ -90,8 +92,7 @@ def through_sockets(
             return "no vehicle found", 0.0
         proxy.drain()
     time.sleep(0.02)
-    vehicle = server.vehicle  # type: ignore[attr-defined]
-    return judge(result, sortie, vehicle), (time.monotonic() - begin) * SPEEDUP
+    return judge(result, sortie, server.vehicle), (time.monotonic() - begin) * SPEEDUP
 
 
 def report(name: str, outcomes: Counter[str], times_s: list[float]) -> int:

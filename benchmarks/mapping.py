@@ -8,15 +8,20 @@ JSON document: megapixels a second of the camera, seconds of the orthophoto, its
 scene's own picture at 50 points, and the holes within the planned strip.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import geopandas
 import numpy as np
+import numpy.typing as npt
 import pyproj
 import rasterio
 import rasterio.features
@@ -24,6 +29,7 @@ import shapely
 import shapely.ops
 
 from analysis.mapping import (
+    Frame,
     Mosaic,
     MosaicSpec,
     PoseSpec,
@@ -42,7 +48,7 @@ PATCH_PX = 41
 SEARCH_PX = {"perfect": 10, "rtk": 20, "gps": 250}  # three standard deviations at 2 cm
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("scene", type=Path)
     parser.add_argument("flight", type=Path)
@@ -81,16 +87,24 @@ def main():
     print(json.dumps(report, indent=2))
 
 
-def boundary_of(scene):
+def boundary_of(scene: Path) -> tuple[shapely.LineString, pyproj.CRS]:
+    """The scene's first boundary, in the metric system of its orthophoto, and that system."""
     with rasterio.open(scene / "ortho.tif") as source:
         crs = pyproj.CRS.from_user_input(source.crs)
     return geopandas.read_file(scene / "boundaries.geojson").to_crs(crs).geometry.iloc[0], crs
 
 
-def lane(scene, line, crs, height_m, length_m, spacing_m=10.0):
+def lane(
+    scene: Path,
+    line: shapely.LineString,
+    crs: pyproj.CRS,
+    height_m: float,
+    length_m: float,
+    spacing_m: float = 10.0,
+) -> list[Shot]:
     """Straight down along the line, at a height above the ground under each shot."""
     to_lonlat = pyproj.Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
-    shots = []
+    shots: list[Shot] = []
     with rasterio.open(scene / "dem.tif") as dem:
         for at in np.arange(5.0, min(line.length - 5.0, length_m), spacing_m):
             here, next_ = line.interpolate(at), line.interpolate(at + 1.0)
@@ -105,13 +119,18 @@ def lane(scene, line, crs, height_m, length_m, spacing_m=10.0):
     return shots
 
 
-def strip_of(line, frames, half_width_m):
+def strip_of(
+    line: shapely.LineString, frames: Sequence[Frame], half_width_m: float
+) -> shapely.Polygon:
     """The boundary between the first and the last frame, widened."""
     at = sorted(line.project(shapely.Point(f.pose.x_m, f.pose.y_m)) for f in frames)
     return shapely.ops.substring(line, at[0], at[-1]).buffer(half_width_m, cap_style="flat")
 
 
-def compare(truth, made, area, search_px, count=50):
+def compare(
+    truth: Path, made: Path, area: shapely.Polygon, search_px: int, count: int = 50
+) -> dict[str, float]:
+    """Offsets between two pictures of the same ground, at places with something to see."""
     with rasterio.open(truth) as first, rasterio.open(made) as second:
         picture, alpha = second.read([1, 2, 3]), second.read(4)
         inside = rasterio.features.geometry_mask([area], alpha.shape, second.transform, invert=True)
@@ -133,7 +152,8 @@ def compare(truth, made, area, search_px, count=50):
     usable = cv2.erode((inside & (alpha > 0)).astype(np.uint8), np.ones((margin, margin))) > 0
     places = np.argwhere(usable)
     rng = np.random.default_rng(0)
-    offsets, scores = [], []
+    offsets: list[tuple[float, float]] = []
+    scores = []
     half = PATCH_PX // 2
     for row, column in places[rng.choice(len(places), 20 * count)]:
         patch = grey_wanted[row - half : row + half + 1, column - half : column + half + 1]
@@ -161,12 +181,13 @@ def compare(truth, made, area, search_px, count=50):
     }
 
 
-def high_pass(grey):
+def high_pass(grey: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     grey = grey.astype(np.float32)
-    return grey - cv2.GaussianBlur(grey, (0, 0), 8)
+    return np.asarray(grey - cv2.GaussianBlur(grey, (0, 0), 8))
 
 
-def peak(three):
+def peak(three: npt.NDArray[Any]) -> float:
+    """Where a parabola through three values is highest, from the middle one."""
     return float((three[0] - three[2]) / (2 * (three[0] - 2 * three[1] + three[2]) - 1e-12))
 
 

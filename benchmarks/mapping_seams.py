@@ -17,11 +17,13 @@ import argparse
 import math
 import tempfile
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 import pyproj
 import rasterio
+import shapely
 from mapping import boundary_of, lane
 from rasterio.windows import from_bounds
 
@@ -56,7 +58,7 @@ def scene() -> list[np.ndarray]:
         spec = SceneSpec(34, gsd_m=0.05, length_m=100.0, band_m=20.0, season=Season.SUMMER)
         place = generate(spec, folder / "scene")
         line, crs = boundary_of(place)
-        lanes = [line.offset_curve(side) for side in (-9.0, 9.0)]
+        lanes = [cast(shapely.LineString, line.offset_curve(side)) for side in (-9.0, 9.0)]
         shots = [s for one in lanes for s in lane(place, one, crs, 35.0, math.inf, 7.0)]
         write_shots(folder / "photos.csv", shots)
         camera = CameraSpec(CAMERA, RECEIVERS["perfect"], exposure_step_frac=0.12)
@@ -83,7 +85,8 @@ def scene() -> list[np.ndarray]:
 
 def hsinchu(folder: Path) -> list[np.ndarray]:
     with rasterio.open(folder / "ortho.tif") as source:
-        crs, west, north = pyproj.CRS.from_user_input(source.crs), *source.transform @ (600, 900)
+        crs = pyproj.CRS.from_user_input(source.crs)
+        west, north = source.transform @ (600, 900)
         area = west, north - 0.15 * 640, west + 0.15 * 900, north
         given = source.read([1, 2, 3], window=from_bounds(*area, source.transform))
     with open_surface(folder / "dsm.tif") as surface:

@@ -36,7 +36,7 @@ def real(data: Path, picture: str, col: int, row: int, width: int) -> np.ndarray
     with rasterio.open(data / picture / "ortho.tif") as source:
         height = width * SIZE[1] // SIZE[0]
         rgb = source.read([1, 2, 3], window=RasterWindow(col, row, width, height))
-    return cv2.resize(rgb.transpose(1, 2, 0), SIZE, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(rgb.transpose(1, 2, 0), SIZE, interpolation=cv2.INTER_AREA))
 
 
 def about(layout: Layout, x: float, y: float, px_m: float, shrink: int = 1) -> np.ndarray:
@@ -50,7 +50,7 @@ def about(layout: Layout, x: float, y: float, px_m: float, shrink: int = 1) -> n
         height=height,
     )
     rgb = Renderer.of(layout).ortho(window)[:3].transpose(1, 2, 0)
-    return cv2.resize(rgb, SIZE, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(rgb, SIZE, interpolation=cv2.INTER_AREA))
 
 
 def generated() -> list[np.ndarray]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import rasterio
 from rasterio.windows import Window
 
@@ -20,6 +22,10 @@ from scenes.layout import Layout, lay_out
 from scenes.render import Renderer
 from scenes.spec import SceneSpec, Season
 from scenes.write import grid_of
+
+Rgb = npt.NDArray[np.uint8]
+Statistics = dict[str, Any]
+"""Numbers of a patch by name, as `statistics` gives them."""
 
 # picture, material: column, row, width, height of patches chosen by eye to hold nothing else.
 PATCHES: dict[str, dict[str, list[tuple[float, ...]]]] = {
@@ -55,7 +61,7 @@ PATCHES: dict[str, dict[str, list[tuple[float, ...]]]] = {
 }
 
 
-def statistics(rgb: np.ndarray, px_m: float) -> dict[str, object]:
+def statistics(rgb: Rgb, px_m: float) -> Statistics:
     """Colour and octave-band statistics of one patch (H, W, 3) uint8."""
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
     bands: dict[str, list[float]] = {"L": [], "a": [], "b": []}
@@ -84,10 +90,10 @@ def statistics(rgb: np.ndarray, px_m: float) -> dict[str, object]:
     }
 
 
-def cut(
-    source: rasterio.DatasetReader, col: int, row: int, width: int, height: int, rise: float = 0.0
-) -> np.ndarray:
-    """A patch (H, W, 3), each column `rise` rows lower than the one left of it."""
+def cut(source: rasterio.DatasetReader, rectangle: tuple[float, ...]) -> Rgb:
+    """A patch (H, W, 3) of `PATCHES`; each column is `rise` rows lower than the one left of it."""
+    col, row, width, height = (int(v) for v in rectangle[:4])
+    rise = rectangle[4] if len(rectangle) > 4 else 0.0
     shifts = np.round(rise * np.arange(width)).astype(int)
     low = int(shifts.min())
     window = Window(col, row + low, width, height + int(np.ptp(shifts)))
@@ -96,20 +102,20 @@ def cut(
     return np.asarray(rgb[rows, np.arange(width)[None, :]])
 
 
-def real(data: Path) -> dict[str, dict[str, list[dict[str, object]]]]:
-    out: dict[str, dict[str, list[dict[str, object]]]] = {}
+def real(data: Path) -> dict[str, dict[str, list[Statistics]]]:
+    out: dict[str, dict[str, list[Statistics]]] = {}
     for picture, materials in PATCHES.items():
         with rasterio.open(data / picture / "ortho.tif") as source:
             for material, rectangles in materials.items():
                 for rectangle in rectangles:
-                    found = statistics(cut(source, *rectangle), source.res[0])
+                    found = statistics(cut(source, rectangle), source.res[0])
                     out.setdefault(material, {}).setdefault(picture, []).append(found)
     return out
 
 
-def generated(seeds: range) -> dict[str, list[dict[str, object]]]:
+def generated(seeds: range) -> dict[str, list[Statistics]]:
     """The same materials in generated scenes, drawn alone at the real pictures' pixel sizes."""
-    out: dict[str, list[dict[str, object]]] = {}
+    out: dict[str, list[Statistics]] = {}
     for seed in seeds:
         spec = SceneSpec(seed, season=Season.SUMMER, length_m=150.0)
         layout = lay_out(spec)
@@ -134,7 +140,7 @@ def generated(seeds: range) -> dict[str, list[dict[str, object]]]:
             lane = road.line.offset((marks[0] + marks[1]) / 2).at(75.0)[0]
             scene = replace(layout, boxes=np.zeros((0, 12)), crowns=np.zeros((0, 6)))
             width = 130 if px_m < 0.1 else 18
-            out.setdefault("asphalt", []).append(patch(scene, *lane, px_m, width))
+            out.setdefault("asphalt", []).append(patch(scene, lane[0], lane[1], px_m, width))
             crown = layout.crowns[np.argmax(layout.crowns[:, 2])]
             within = int(crown[2] / px_m)
             if within > 12:
@@ -145,7 +151,7 @@ def generated(seeds: range) -> dict[str, list[dict[str, object]]]:
     return out
 
 
-def patch(layout: Layout, x: float, y: float, px_m: float, size: int) -> dict[str, object]:
+def patch(layout: Layout, x: float, y: float, px_m: float, size: int) -> Statistics:
     # The picture's extent does not matter here.
     site = replace(layout.site, extent=layout.site.extent.buffer(30.0))
     grid = grid_of(layout, px_m)
@@ -160,7 +166,7 @@ def patch(layout: Layout, x: float, y: float, px_m: float, size: int) -> dict[st
     return statistics(rgb, px_m)
 
 
-def row(values: list[dict[str, object]]) -> str:
+def row(values: list[Statistics]) -> str:
     """Ranges of lightness, colour and octave bands as one line of a Markdown table."""
 
     def span(numbers: list[float], digits: int = 1) -> str:

@@ -13,6 +13,7 @@ import select
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 from pymavlink.dialects.v20 import ardupilotmega as dialect
@@ -76,7 +77,7 @@ def main(reference: Path) -> None:
     )
 
 
-def _parse(data: bytes) -> list[object]:
+def _parse(data: bytes) -> list[Any]:
     parser = dialect.MAVLink(None)
     parser.robust_parsing = True
     return parser.parse_buffer(data) or []

@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 from link_tools import Bench
 from pymavlink.dialects.v20 import ardupilotmega as dialect
@@ -180,16 +181,14 @@ def virtual_link(
     own = bench.client
     way = VirtualLink(bench, weather or Weather(), seed)
     modules = (connection_module, transfer_module, upload_module)
-    before = [module.time for module in modules]
-    for module in modules:
-        module.time = way  # type: ignore[assignment]
-    try:
-        yield Link(way, "virtual"), way
-    finally:
-        if bench.client is way.client:
-            bench.client = own
-        for module, its_time in zip(modules, before, strict=True):
-            module.time = its_time
+    with contextlib.ExitStack() as clocks:
+        for module in modules:
+            clocks.enter_context(mock.patch.object(module, "time", way))
+        try:
+            yield Link(way, "virtual"), way
+        finally:
+            if bench.client is way.client:
+                bench.client = own
 
 
 def ready_bench() -> Bench:
