@@ -114,8 +114,8 @@ def read_oblique(
 ) -> list[Frame]:
     """Frames, or folders of them, with poses in the picture's CRS.
 
-    A folder's `photos.csv` or `reconstruction.json` gives the poses if there is one, else the
-    frames' own EXIF and XMP.
+    Poses are those of `poses`, else of a folder's `reconstruction.json`, else of the frames' own
+    EXIF and XMP.
 
     Raises:
         InputError: if no frame can be used.

@@ -40,7 +40,8 @@ def scene(
 
     Writes ortho.tif, dsm.tif, dem.tif, boundaries.geojson (drawn up to 2 m wrong, as maps are),
     planning_dem.tif (elevations that go on beyond the picture, for `fencewalk plan --dem`),
-    truth.gpkg (fence state, breaches, footpaths as `fencewalk score` reads them) and scene.json.
+    truth.gpkg (fence state, breaches, footpaths as `fencewalk score` reads them), scene.json and,
+    where a tunnel, viaduct or bridge leaves no fence, exclusions.geojson.
     """
     spec = SceneSpec(
         seed=seed,
