@@ -21,6 +21,7 @@ _KNOWN = frozenset(
     | {195, 197, 201, 203, 205, 206, 207, 211, 215, 222, 1000, 2000, 2001}
 )
 _PLACE_FRAMES = frozenset({0, 2, 3, 5, 6, 10, 11})
+_FENCE_LIMIT = 70
 _FENCE_BYTES = 560
 _RALLY_LIMIT = 46
 
@@ -47,17 +48,36 @@ def _not_valid(item: WireItem) -> int:
     return ACCEPTED
 
 
-class MissionStore:
+class _Store:
+    """Items in their order.
+
+    Args:
+        say: sends a text to every station.
+        capacity: how many items there is room for.
+    """
+
+    def __init__(self, say: Say, capacity: int) -> None:
+        self.items: list[WireItem] = []
+        self.capacity = capacity
+        self._say = say
+
+    def give(self, sequence: int) -> WireItem | None:
+        """An item as read back."""
+        return self.items[sequence] if 0 <= sequence < len(self.items) else None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class MissionStore(_Store):
     """The mission: written in place, item by item, so that a cut upload leaves a mixture."""
 
     mission_type = MISSION
 
     def __init__(self, say: Say, capacity: int = 650) -> None:
-        self.capacity = capacity
-        self.items: list[WireItem] = []
+        super().__init__(say, capacity)
         self.home = WireItem(16, 0)
         self.changes = 0
-        self._say = say
 
     def begin(self, count: int) -> int:
         """Answers a COUNT: the mission on board is cut to the smaller number at once."""
@@ -101,24 +121,17 @@ class MissionStore:
 
     def give(self, sequence: int) -> WireItem | None:
         """An item as read back; item 0 is the vehicle's home."""
-        if not 0 <= sequence < len(self.items):
-            return None
-        return self.home if sequence == 0 else self.items[sequence]
-
-    def __len__(self) -> int:
-        return len(self.items)
+        return self.home if sequence == 0 and self.items else super().give(sequence)
 
 
-class FenceStore:
+class FenceStore(_Store):
     """The fence: gathered, checked as a whole, and only then put in the place of the old one."""
 
     mission_type = FENCE
 
     def __init__(self, say: Say) -> None:
-        self.items: list[WireItem] = []
-        self.capacity = 70
+        super().__init__(say, _FENCE_LIMIT)
         self._new: list[WireItem] = []
-        self._say = say
 
     def begin(self, count: int) -> int:
         """Answers a COUNT; an upload of none empties the fence when it completes."""
@@ -184,23 +197,14 @@ class FenceStore:
         self.items = []
         return True
 
-    def give(self, sequence: int) -> WireItem | None:
-        """An item as read back."""
-        return self.items[sequence] if 0 <= sequence < len(self.items) else None
 
-    def __len__(self) -> int:
-        return len(self.items)
-
-
-class RallyStore:
+class RallyStore(_Store):
     """The rally points, written in place like the mission."""
 
     mission_type = RALLY
 
     def __init__(self, say: Say) -> None:
-        self.items: list[WireItem] = []
-        self.capacity = _RALLY_LIMIT
-        self._say = say
+        super().__init__(say, _RALLY_LIMIT)
 
     def begin(self, count: int) -> int:
         """Answers a COUNT: the points on board are cut to the smaller number at once."""
@@ -240,10 +244,3 @@ class RallyStore:
         """Forgets the points."""
         self.items = []
         return True
-
-    def give(self, sequence: int) -> WireItem | None:
-        """A point as read back."""
-        return self.items[sequence] if 0 <= sequence < len(self.items) else None
-
-    def __len__(self) -> int:
-        return len(self.items)
