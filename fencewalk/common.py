@@ -31,6 +31,32 @@ out_option = click.option(
 )
 
 
+def mount_options(means: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds --mount, with that help, and --mount-pitch: how a camera hangs that tells nothing."""
+
+    def added(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (
+            click.option(
+                "--mount-pitch",
+                type=float,
+                default=-90.0,
+                show_default=True,
+                help="Camera pitch, degrees.",
+            ),
+            click.option(
+                "--mount",
+                type=click.Choice(["stabilised", "fixed"]),
+                default="stabilised",
+                show_default=True,
+                help=means,
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return added
+
+
 @contextlib.contextmanager
 def progress_bar(title: str) -> Iterator[Report]:
     """A progress bar on standard error while the block runs; nothing where that is no terminal."""

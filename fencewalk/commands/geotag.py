@@ -8,7 +8,7 @@ import click
 
 from corridor.shots import Mount
 from fencewalk.commands.orthophoto import list_frames
-from fencewalk.common import existing_path, json_option, print_json, progress_bar
+from fencewalk.common import existing_path, json_option, mount_options, print_json, progress_bar
 
 
 @click.command(short_help="Write positions from a flight's log into its frames.")
@@ -17,16 +17,7 @@ from fencewalk.common import existing_path, json_option, print_json, progress_ba
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder for tagged copies. Without: in place."
 )
-@click.option(
-    "--mount",
-    type=click.Choice(["stabilised", "fixed"]),
-    default="stabilised",
-    show_default=True,
-    help="The camera hangs on a gimbal, or is bolted to the aircraft.",
-)
-@click.option(
-    "--mount-pitch", type=float, default=-90.0, show_default=True, help="Camera pitch, degrees."
-)
+@mount_options("The camera hangs on a gimbal, or is bolted to the aircraft.")
 @click.option(
     "--clock-offset", type=float, help="Camera's clock less UTC, seconds. Without: found out."
 )

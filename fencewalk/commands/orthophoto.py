@@ -27,6 +27,7 @@ from fencewalk.common import (
     cleaning_up,
     existing_path,
     json_option,
+    mount_options,
     out_option,
     print_json,
     progress_bar,
@@ -42,16 +43,7 @@ from fencewalk.common import (
     help="OpenSfM reconstruction.json or a flight's photos.csv. Without: EXIF and XMP.",
 )
 @click.option("--camera", type=existing_path, help="camera.json with the lens that took them.")
-@click.option(
-    "--mount",
-    type=click.Choice(["stabilised", "fixed"]),
-    default="stabilised",
-    show_default=True,
-    help="For photos.csv without gimbal angles: on a gimbal, or bolted to the aircraft.",
-)
-@click.option(
-    "--mount-pitch", type=float, default=-90.0, show_default=True, help="Camera pitch, degrees."
-)
+@mount_options("For photos.csv without gimbal angles: on a gimbal, or bolted to the aircraft.")
 @click.option(
     "--axes",
     type=click.Choice(["grid", "topocentric"]),
