@@ -29,13 +29,13 @@ import shapely
 from numba import njit
 from scipy.ndimage import maximum_filter1d
 
+from analysis.crew import Crew
 from analysis.fence_work import FenceResult
 from analysis.footpaths import Footpath, FootpathConfig, PathClass, strips
 from analysis.footpaths.channels import RGB_STEPS, network_input, to_lab
 from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.network import CLASSES, Network, shared_network
 from analysis.footpaths.profile import profile_of
-from analysis.pieces_of_work import Crew
 from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.results import FenceLine
 from corridor import Progress, Track, silent

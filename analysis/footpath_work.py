@@ -10,10 +10,11 @@ import rasterio
 import shapely
 
 from analysis.access import Meeting
+from analysis.crew import Crew
 from analysis.footpaths import Footpath, FootpathConfig, PathClass
 from analysis.footpaths.evidence import Window, WindowRidges
 from analysis.footpaths.find import joined, look, shipped_network, windows_of
-from analysis.pieces_of_work import Crew, Piece
+from analysis.pieces_of_work import Piece
 from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.results import FenceLine, to_picture, to_wgs84
 from analysis.sources import AnalyzeSpec, Sources

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
+from analysis.crew import Crew
 from analysis.epochs import grey_tile, write_strip
-from analysis.pieces_of_work import Crew
 from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.raster_source import ByteArray
 from analysis.report.chips import chip

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import itertools
 import json
-import os
 import shutil
-import signal
 import sys
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-import cv2
-
 from analysis.codec import decode, encode
+from analysis.crew import Crew
 from corridor import InputError, Progress, silent, write_text
 
 
@@ -42,69 +34,6 @@ class Piece:
     work: Callable[..., Any]
     arguments: tuple[Any, ...]
     weight: float = 1.0
-
-
-class Crew:
-    """Processes that share out work, this one among them; for one job, this one alone.
-
-    Used in a `with` block, at whose end the others are gone.
-
-    Args:
-        jobs: processes.
-        module: what the others import as they start, while this one is busy with something else.
-    """
-
-    def __init__(self, jobs: int = 1, module: str = "analysis.pieces_of_work") -> None:
-        self._jobs, self._module = jobs, module
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> Crew:
-        if self._jobs > 1:
-            self._pool = ProcessPoolExecutor(
-                self._jobs - 1, mp_context=get_context("spawn"), initializer=_settle
-            )
-            for _ in range(self._jobs - 1):
-                self._pool.submit(import_module, self._module)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    def do(
-        self, work: Callable[..., Any], calls: Sequence[tuple[Any, ...]]
-    ) -> Iterator[tuple[int, Any]]:
-        """Each call's number and result, as they finish.
-
-        Args:
-            work: a function of a module, so that another process can call it.
-            calls: its arguments, which can be pickled; long ones first, so that no process is left
-                waiting for the last.
-        """
-        if self._pool is None or len(calls) <= 1:
-            for number, arguments in enumerate(calls):
-                yield number, work(*arguments)
-            return
-        running: dict[Future[Any], int] = {}
-        waiting = deque(enumerate(calls))
-        while waiting or running:
-            # One ahead is enough, and no more than a few results wait to be taken; the last is
-            # done here.
-            while len(waiting) > 1 and len(running) < 2 * (self._jobs - 1):
-                number, arguments = waiting.popleft()
-                running[self._pool.submit(work, *arguments)] = number
-            if waiting:
-                number, arguments = waiting.popleft()
-                yield number, work(*arguments)
-            else:
-                wait(running, return_when=FIRST_COMPLETED)
-            for future in [future for future in running if future.done()]:
-                yield running.pop(future), future.result()
 
 
 class Kept(Mapping[str, Any]):
@@ -159,21 +88,23 @@ def run_pieces(
     total = sum(piece.weight for piece in pieces)
     done = total - sum(piece.weight for piece in todo)
     progress(done, total)
+    # Long ones first; of those of equal weight, as the pieces of one fence are, neighbours stay so.
     todo.sort(key=lambda piece: -piece.weight)
-    calls = [(piece.work, piece.arguments) for piece in todo]
-    for number, text in (crew or Crew()).do(_result_text, calls):
+    runs = [len(list(run)) for _, run in itertools.groupby(todo, key=lambda piece: piece.weight)]
+    calls = [(piece, kept, key) for piece in todo]
+    for number, _ in (crew or Crew()).do(_keep, calls, runs):
         piece = todo[number]
-        head = json.dumps({"key": key, "sha256": _digest(text)})
-        write_text(kept / f"{piece.name}.json", f"{head}\n{text}")
         done += piece.weight
         progress(done, total, piece.name)
     return Kept(kept, key, types, (piece.name for piece in pieces))
 
 
-def _result_text(work: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
-    text = json.dumps(encode(work(*arguments)))
+def _keep(piece: Piece, kept: Path, key: str) -> None:
+    """Does a piece and writes its result, so that it need not be handed to another process."""
+    text = json.dumps(encode(piece.work(*piece.arguments)))
+    head = json.dumps({"key": key, "sha256": _digest(text)})
+    write_text(kept / f"{piece.name}.json", f"{head}\n{text}")
     give_back()
-    return text
 
 
 def give_back() -> None:
@@ -197,22 +128,6 @@ def sweep(folder: Path) -> None:
     """Removes the half-written files that a killed run left in a folder and those below it."""
     for path in folder.glob("**/.*.????????.partial*"):
         path.unlink(missing_ok=True)
-
-
-def _settle() -> None:
-    """What a new process of a crew does first."""
-    cv2.setNumThreads(1)
-    # Ctrl-C reaches the whole group; the process that was started answers it for all.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Ends this process when its parent is no more: a parent that is killed cannot say so."""
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _digest(text: str) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from importlib.resources import files
@@ -21,6 +22,7 @@ from analysis.approaches import approaches_along, joined_paths
 from analysis.breaches import Behind, breach_findings
 from analysis.changes import compare
 from analysis.cover import under_cover
+from analysis.crew import Crew
 from analysis.epochs import Registration, read_earlier, registration_of
 from analysis.exclusions import without_fence
 from analysis.fence.assess import Answer
@@ -39,7 +41,7 @@ from analysis.heights import SurfaceModel
 from analysis.oblique import SideView, look_from_the_side, read_oblique
 from analysis.output import write_findings
 from analysis.picture_work import chips_of, fence_pictures
-from analysis.pieces_of_work import Crew, Kept, Piece, forget, give_back, run_pieces, sweep
+from analysis.pieces_of_work import Kept, Piece, forget, give_back, run_pieces, sweep
 from analysis.plot_work import PLOTS, plot_notes, plot_work, served, within_fences
 from analysis.plots import Plot, plot_findings
 from analysis.raster import CACHE_BYTES, Orthophoto
@@ -68,6 +70,7 @@ def analyze(
     spec: AnalyzeSpec | None = None,
     *,
     jobs: int = 1,
+    crew: Crew | None = None,
     progress: Progress = silent,
 ) -> Analysis:
     """Analyses a picture, and writes the findings folder.
@@ -79,6 +82,7 @@ def analyze(
         out: the folder to write; made if it is not there.
         spec: what to look for.
         jobs: processes.
+        crew: processes that are there already, in place of `jobs` new ones.
         progress: told of metres and hectares done.
 
     Raises:
@@ -114,7 +118,7 @@ def analyze(
             *footpath_work(ortho, sources, spec),
             *plot_work(ortho, sources, spec),
         ]
-        with Crew(jobs, __name__) as crew:
+        with nullcontext(crew) if crew else Crew(jobs, __name__) as crew:
             results = run_pieces(work, kept, key, _TYPES, crew, progress)
             let_go()
             give_back()

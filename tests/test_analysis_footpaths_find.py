@@ -15,6 +15,7 @@ from rasterio.enums import ColorInterp
 from rasterio.transform import from_origin
 
 from analysis.codec import decode, encode
+from analysis.crew import Crew
 from analysis.footpaths import Footpath, FootpathConfig, PathClass, find_footpaths
 from analysis.footpaths.channels import network_input, to_lab
 from analysis.footpaths.evidence import PackedScores, RidgePixels, WindowRidges
@@ -22,7 +23,6 @@ from analysis.footpaths.find import joined, look, windows_of
 from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.network import HALO_PX, Network
 from analysis.footpaths.results import footpath_findings
-from analysis.pieces_of_work import Crew
 from analysis.raster import Orthophoto
 from corridor import InputError
 

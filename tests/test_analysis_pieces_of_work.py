@@ -17,7 +17,8 @@ import pytest
 import shapely
 
 from analysis.codec import decode, encode
-from analysis.pieces_of_work import Crew, Piece, forget, run_pieces
+from analysis.crew import Crew
+from analysis.pieces_of_work import Piece, forget, run_pieces
 
 
 class Colour(Enum):
@@ -100,7 +101,7 @@ def test_two_processes_give_the_same(tmp_path: Path) -> None:
 NAPPING = """
 import os, sys, time
 from pathlib import Path
-from analysis.pieces_of_work import Crew
+from analysis.crew import Crew
 
 def nap(folder):
     (Path(folder) / str(os.getpid())).touch()

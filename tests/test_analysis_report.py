@@ -16,8 +16,8 @@ from affine import Affine
 
 from analysis import growth, road_context
 from analysis.access import ALONG_FENCE
+from analysis.crew import Crew
 from analysis.picture_work import chips_of, fence_pictures
-from analysis.pieces_of_work import Crew
 from analysis.raster import Orthophoto
 from analysis.report import write_report
 from analysis.results import Analysis, FenceLine, Layers, named

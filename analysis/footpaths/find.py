@@ -12,6 +12,7 @@ import numpy.typing as npt
 import rasterio
 import shapely
 
+from analysis.crew import Crew
 from analysis.footpaths.config import FootpathConfig
 from analysis.footpaths.evidence import Evidence, RidgePixels, Scores, Window, WindowRidges
 from analysis.footpaths.graph import (
@@ -31,7 +32,6 @@ from analysis.footpaths.network import MODEL, Network, shared_network
 from analysis.footpaths.profile import centred, profile_of
 from analysis.footpaths.strokes import strokes
 from analysis.heights import SurfaceModel
-from analysis.pieces_of_work import Crew
 from analysis.raster import CACHE_BYTES, Orthophoto
 from corridor import Progress, silent
 

@@ -140,28 +140,36 @@ def analyze(
     Open report.html in the folder for the breach map, findings.gpkg in QGIS. A run that was
     interrupted goes on where it was when it is called again in the same way.
     """
-    from analysis.exclusions import read_exclusions
-    from analysis.pipeline import analyze as run
-    from analysis.sources import AnalyzeSpec, Sources
-    from analysis.surroundings import read_area, read_districts, read_places
+    from analysis.crew import Crew
 
-    files = [path for path in (boundaries, exclusions, area, *layers.values()) if path is not None]
-    sources = Sources(
-        orthos=orthophotos,
-        boundaries=boundary_options.read(boundaries) if boundaries else (),
-        dsm=dsm,
-        area=read_area(area) if area else None,
-        layers={name: read_places(path) for name, path in layers.items() if name != "districts"},
-        districts=read_districts(layers["districts"]) if "districts" in layers else {},
-        previous=previous,
-        oblique=oblique,
-        exclusions=read_exclusions(exclusions) if exclusions else (),
-        files=files,
-    )
-    parts = {part: part in (only or PARTS) for part in PARTS}
-    spec = AnalyzeSpec(outside_m=outside_m, **parts)
-    with progress_bar("analyze") as progress:
-        analysis = run(sources, out, spec, jobs=jobs, progress=progress)
+    # The other processes load what all of them need while this one does.
+    with Crew(jobs, "analysis.pipeline") as crew:
+        from analysis.exclusions import read_exclusions
+        from analysis.pipeline import analyze as run
+        from analysis.sources import AnalyzeSpec, Sources
+        from analysis.surroundings import read_area, read_districts, read_places
+
+        files = [
+            path for path in (boundaries, exclusions, area, *layers.values()) if path is not None
+        ]
+        sources = Sources(
+            orthos=orthophotos,
+            boundaries=boundary_options.read(boundaries) if boundaries else (),
+            dsm=dsm,
+            area=read_area(area) if area else None,
+            layers={
+                name: read_places(path) for name, path in layers.items() if name != "districts"
+            },
+            districts=read_districts(layers["districts"]) if "districts" in layers else {},
+            previous=previous,
+            oblique=oblique,
+            exclusions=read_exclusions(exclusions) if exclusions else (),
+            files=files,
+        )
+        parts = {part: part in (only or PARTS) for part in PARTS}
+        spec = AnalyzeSpec(outside_m=outside_m, **parts)
+        with progress_bar("analyze") as progress:
+            analysis = run(sources, out, spec, crew=crew, progress=progress)
     if as_json:
         print_json(_summary(analysis, out))
     else:
