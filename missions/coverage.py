@@ -33,7 +33,7 @@ from corridor.shots import Shot, camera_angles, turned_to_grid
 from corridor.values import FloatArray
 from missions.dem import Dem
 from missions.geotag import flight_shots
-from missions.plan_files import read_plan_document
+from missions.plan_files import camera_of_plan, read_plan_document
 
 COVERAGE_VERSION = 1
 _STEP_M = 1.0
@@ -165,7 +165,7 @@ def measure_coverage(
     notes: list[str] = []
     modes = list(document["targets"])
     poses, mode_of = _poses(shots, document, stations, frame, notes)
-    camera = _camera(document["camera"])
+    camera = camera_of_plan(document["camera"])
     stretches: list[Stretch] = []
     for mode in modes:
         chosen = [pose for pose, its in zip(poses, mode_of, strict=True) if its == mode]
@@ -180,16 +180,6 @@ def _input(document: Mapping[str, Any], plan: str | Path, role: str) -> Path:
             return Path(entry["path"])
     raise InputError(
         Path(plan) / "plan.json", f"its {role} are not where they were", f"give them with --{role}"
-    )
-
-
-def _camera(values: Mapping[str, Any]) -> Camera:
-    return Camera.of_sensor(
-        int(values["image_width_px"]),
-        int(values["image_height_px"]),
-        float(values["focal_length_mm"]),
-        float(values["sensor_width_mm"]),
-        float(values["sensor_height_mm"]),
     )
 
 

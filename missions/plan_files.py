@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from corridor import InputError
+from corridor.camera import Camera
 from missions.formats import read_parameters, read_qgc_plan, read_waypoints
 from missions.mission import Sortie
 
@@ -109,4 +110,16 @@ def read_sortie(folder: Path, entry: Mapping[str, Any]) -> Sortie:
         mission=read_waypoints(folder / f"{name}.waypoints"),
         parameters=read_parameters(folder / f"{name}.param"),
         details=dict(entry),
+    )
+
+
+def camera_of_plan(values: Mapping[str, Any]) -> Camera:
+    """The undistorted camera of a plan's `camera` section."""
+    return Camera.of_sensor(
+        int(values["image_width_px"]),
+        int(values["image_height_px"]),
+        float(values["focal_length_mm"]),
+        float(values["sensor_width_mm"]),
+        float(values["sensor_height_mm"]),
+        name=str(values.get("title") or values.get("preset") or ""),
     )

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -113,18 +113,6 @@ class CameraSpec:
             raise ValueError("falloff is 0 to 1 and exposure not negative")
         if not 1 <= self.quality <= 100:
             raise ValueError("JPEG quality is 1 to 100")
-
-
-def camera_of_plan(values: Mapping[str, Any]) -> Camera:
-    """The undistorted camera of a plan's `camera` section."""
-    return Camera.of_sensor(
-        int(values["image_width_px"]),
-        int(values["image_height_px"]),
-        float(values["focal_length_mm"]),
-        float(values["sensor_width_mm"]),
-        float(values["sensor_height_mm"]),
-        name=str(values.get("title") or values.get("preset") or ""),
-    )
 
 
 @dataclass(frozen=True)

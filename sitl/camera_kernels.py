@@ -8,6 +8,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from corridor.cubic import cubic_weights
 from corridor.heightfield import first_hit, project_one
 from corridor.values import FloatArray
 
@@ -18,15 +19,6 @@ Bytes = npt.NDArray[np.uint8]
 # Columns of a fence's panels; see `FencePanels`.
 BUNDLE_PX = 16
 X0, Y0, Z0, X1, Y1, Z1, HEIGHT, STYLE = range(8)
-
-
-@numba.njit(cache=True, nogil=True)
-def _cubic(t: float, weights: FloatArray) -> None:
-    t2, t3 = t * t, t * t * t
-    weights[0] = -0.5 * t3 + t2 - 0.5 * t
-    weights[1] = 1.5 * t3 - 2.5 * t2 + 1.0
-    weights[2] = -1.5 * t3 + 2.0 * t2 + 0.5 * t
-    weights[3] = 0.5 * t3 - 0.5 * t2
 
 
 @numba.njit(cache=True, nogil=True)
@@ -128,8 +120,8 @@ def _take(
     if not (-0.5 <= u <= columns - 0.5 and -0.5 <= v <= rows - 0.5):
         return
     c0, r0 = math.floor(u), math.floor(v)
-    _cubic(u - c0, across)
-    _cubic(v - r0, down)
+    cubic_weights(u - c0, across)
+    cubic_weights(v - r0, down)
     red, green, blue = 0.0, 0.0, 0.0
     inner = 1 <= c0 < columns - 2 and 1 <= r0 < rows - 2
     for a in range(4):

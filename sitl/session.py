@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,15 @@ from corridor import InputError, Progress, VehicleError, silent, write_json, wri
 from missions.mission import Parameter, Sortie
 from sitl.expected import planned_path
 from sitl.flight import FlightResult, camera_parameters, fly_sortie
-from sitl.launch import ARDUPILOT, CONNECTION, STAND_IN, GivenVehicle, VehicleSpec, running
+from sitl.launch import (
+    ARDUPILOT,
+    CONNECTION,
+    STAND_IN,
+    GivenVehicle,
+    RunningVehicle,
+    VehicleSpec,
+    running,
+)
 from sitl.recorder import Event, Recording
 from sitl.report import write_report
 from sitl.resume import rest_of
@@ -165,18 +174,13 @@ def _fly(
     progress: Progress,
     vehicle_folder: str = "vehicle",
 ) -> FlightResult:
-    if options.kind == CONNECTION:
-        given = GivenVehicle(options.address, out)
-        return fly_sortie(
-            given,
-            sortie,
-            scenario,
-            out,
-            speedup=options.pace,
-            elevations=options.dsm,
-            progress=progress,
-        )
-    with running(_spec(sortie, scenario, options), out / vehicle_folder) as vehicle:
+    vehicle: GivenVehicle | RunningVehicle
+    with contextlib.ExitStack() as stack:
+        if options.kind == CONNECTION:
+            vehicle = GivenVehicle(options.address, out)
+        else:
+            spec = _spec(sortie, scenario, options)
+            vehicle = stack.enter_context(running(spec, out / vehicle_folder))
         return fly_sortie(
             vehicle,
             sortie,

@@ -18,11 +18,11 @@ from corridor import InputError
 from corridor.camera import Pose, project
 from corridor.photo import read_tags
 from corridor.shots import read_shots, write_shots
+from missions.plan_files import camera_of_plan
 from sitl.camera import (
     RECEIVERS,
     CameraSpec,
     Painter,
-    camera_of_plan,
     render_flight,
     streak_kernel,
     velocities,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from analysis.mapping.frames import Picture
 from analysis.mapping.surface import Bounds
 from corridor.camera import Camera, Pose, border_pixels, rays
+from corridor.cubic import cubic_weights
 from corridor.heightfield import Heightfield, first_hit, project_one
 from corridor.values import FloatArray
 
@@ -226,16 +227,6 @@ def steepest_views(
 
 
 @numba.njit(cache=True, nogil=True)
-def _cubic(t: float, weights: FloatArray) -> None:
-    # Catmull and Rom's cubic (a = -1/2): sharp, and exact for straight ramps.
-    t2, t3 = t * t, t * t * t
-    weights[0] = -0.5 * t3 + t2 - 0.5 * t
-    weights[1] = 1.5 * t3 - 2.5 * t2 + 1.0
-    weights[2] = -1.5 * t3 + 2.0 * t2 + 0.5 * t
-    weights[3] = 0.5 * t3 - 0.5 * t2
-
-
-@numba.njit(cache=True, nogil=True)
 def sample_frame(
     heights_m: Heights, tops_m: Heights, grid: FloatArray, highest_m: float, view: FloatArray,
     limits: FloatArray, west_m: float, north_m: float, gsd_m: float, window_m: Heights,
@@ -281,8 +272,8 @@ def sample_frame(
             lift = math.exp(r2 * (gain[3] + r2 * gain[4]))
             pu, pv = (u + 0.5) / scale - 0.5, (v + 0.5) / scale - 0.5
             c0, r0 = math.floor(pu), math.floor(pv)
-            _cubic(pu - c0, across)
-            _cubic(pv - r0, down)
+            cubic_weights(pu - c0, across)
+            cubic_weights(pv - r0, down)
             for band in range(3):
                 total = 0.0
                 for a in range(4):

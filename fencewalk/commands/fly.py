@@ -181,8 +181,8 @@ def fly(
 
 
 def _camera_of(plan: Path, receiver: str, frames_like: Literal["dji", "sony"]) -> CameraSpec:
-    from missions.plan_files import read_plan_document
-    from sitl.camera import RECEIVERS, CameraSpec, camera_of_plan
+    from missions.plan_files import camera_of_plan, read_plan_document
+    from sitl.camera import RECEIVERS, CameraSpec
 
     camera = read_plan_document(plan)["camera"]
     exposure_s = float(camera.get("exposure_s", 0.001))
