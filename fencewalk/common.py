@@ -122,6 +122,16 @@ class BoundaryOptions:
                 click.echo(f"Note: {note}", err=True)
         return boundaries
 
+    def stated(self) -> dict[str, Any]:
+        """What was stated, as keyword arguments of `read_boundaries` that fit into JSON.
+
+        A plan keeps them, so that `fencewalk check` and `coverage` read the lines as it did.
+        """
+        posts = str(self.posts.resolve()) if self.posts else None
+        given = {"crs": self.crs, "layer": self.layer, "columns": dict(self.columns),
+                 "defaults": dict(self.defaults), "posts": posts}  # fmt: skip
+        return {"datum": self.datum, **{name: value for name, value in given.items() if value}}
+
 
 def boundary_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options on how boundaries are read; the command gets `boundary_options`."""

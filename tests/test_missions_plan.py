@@ -182,6 +182,34 @@ def test_a_plan_holds_everything_it_promises(tmp_path: Path) -> None:
     assert again.exit_code == 0, again.output
 
 
+def test_lines_without_a_side_are_planned_and_checked_with_the_side_stated(
+    tmp_path: Path,
+) -> None:
+    dem = write_dem(tmp_path / "dem.tif", flat)
+    lines = write_lines(tmp_path / "lines.geojson", LINE)
+    table = json.loads(lines.read_text())
+    for feature in table["features"]:
+        feature["properties"]["name"] = feature["properties"].pop("route")
+        del feature["properties"]["side"]
+    bare = tmp_path / "bare.geojson"
+    bare.write_text(json.dumps(table))
+    lon, lat = lonlat(0.0, -60.0)
+    folder = tmp_path / "plan"
+    arguments = ["plan", str(bare), "--dem", str(dem), "--launch", f"{lon},{lat}"]
+    refused = CliRunner().invoke(app, [*arguments, "--out", str(folder)])
+    assert "--default side=left" in str(refused.exception)
+    stated = ["--default", "side=left", "--column", "route=name"]
+    planned = CliRunner().invoke(app, [*arguments, *stated, "--out", str(folder)])
+    assert planned.exit_code == 0, planned.output
+    document = json.loads((folder / "plan.json").read_text())
+    assert document["boundary_options"] == {
+        "datum": "wgs84", "columns": {"route": "name"}, "defaults": {"side": "left"},
+    }  # fmt: skip
+    assert {row["route"] for row in document["coverage"]} == {"G1"}
+    again = CliRunner().invoke(app, ["check", str(folder), "--json"])
+    assert again.exit_code == 0, again.output
+
+
 def test_altitudes_above_sea_level_are_the_models_less_the_undulation(tmp_path: Path) -> None:
     from missions.check import Level, check_plan
 

@@ -7,8 +7,15 @@ from typing import Any
 
 import click
 
-from corridor import InputError, read_boundaries
-from fencewalk.common import existing_path, json_option, print_json, progress_bar
+from corridor import InputError
+from fencewalk.common import (
+    BoundaryOptions,
+    boundary_options,
+    existing_path,
+    json_option,
+    print_json,
+    progress_bar,
+)
 
 
 def _explain(context: click.Context, _: click.Parameter, value: bool) -> None:
@@ -63,12 +70,6 @@ def _list_presets(context: click.Context, _: click.Parameter, value: bool) -> No
 @click.option("--sides", help="left, right, or left,right.")
 @click.option("--modes", help="nadir, oblique, or nadir,oblique.")
 @click.option(
-    "--datum",
-    type=click.Choice(["wgs84", "gcj02", "bd09"]),
-    default="wgs84",
-    help="What the boundaries' coordinates refer to.",
-)
-@click.option(
     "--refly",
     type=existing_path,
     metavar="FINDINGS",
@@ -106,6 +107,7 @@ def _list_presets(context: click.Context, _: click.Parameter, value: bool) -> No
     help="Print the names of cameras and aircraft.",
 )
 @json_option
+@boundary_options
 def plan(
     boundaries: Path,
     config: Path | None,
@@ -119,12 +121,12 @@ def plan(
     aircraft: str | None,
     sides: str | None,
     modes: str | None,
-    datum: str,
     refly: Path | None,
     resume_flight: Path | None,
     of_plan: Path | None,
     lang: str | None,
     as_json: bool,
+    boundary_options: BoundaryOptions,
 ) -> int:
     """Plan flights along BOUNDARIES: missions, geofences, return heights, predicted coverage.
 
@@ -149,7 +151,7 @@ def plan(
     if lang is not None:
         overrides["output"] = {"language": lang}
     survey = read_survey(config, overrides)
-    lines = read_boundaries(boundaries, datum=datum)
+    lines = boundary_options.read(boundaries)
     inputs = {"boundaries": boundaries, "dem": dem}
     if config is not None:
         inputs["config"] = config
@@ -161,7 +163,7 @@ def plan(
     source = str(config or "options")
     with progress_bar("plan") as report:
         made = plan_survey(lines, survey, dem, source=source, only=only, progress=report)
-        document = write_plan(out, made, inputs, {"datum": datum}, source)
+        document = write_plan(out, made, inputs, boundary_options.stated(), source)
     summary = document["summary"]
     if as_json:
         print_json({"out": str(out), **summary, "notes": document["notes"]})
