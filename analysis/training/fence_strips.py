@@ -181,18 +181,18 @@ def load_real(folder: Path, times: int = 1) -> list[Sample]:
     hidden = about.get("hidden", [])
     hidden = json.loads(hidden) if isinstance(hidden, str) else hidden
     seen_m = max(abs(float(about.get(name, 0.45))) for name in ("seen_from_m", "seen_to_m"))
+    xy = shapely.get_coordinates(shapely.segmentize(line, 0.2))
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
+    centre = Centre.of(Track(xy, along))
     samples = []
     for scale in _REAL_SCALES:
         step_m = ALONG_M / scale
-        xy = shapely.get_coordinates(shapely.segmentize(line, 0.2))
-        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T))])
-        centre = Centre.of(Track(xy, along))
         chainage = np.arange(0.0, along[-1], FINE_M / scale)
-        at, back = ([np.interp(chainage, centre.chainage_m, values[:, axis]) for axis in (0, 1)]
-                    for values in (centre.xy, centre.normal))  # fmt: skip
+        at, normal = ([np.interp(chainage, centre.chainage_m, values[:, axis]) for axis in (0, 1)]
+                      for values in (centre.xy, centre.normal))  # fmt: skip
         column, row = ~patch.affine * np.asarray(at)
         pixels = np.column_stack([column, row]) - 0.5
-        across = np.column_stack([-back[0], back[1]]) / ortho.gsd_m / scale
+        across = np.column_stack([-normal[0], normal[1]]) / ortho.gsd_m / scale
         rgb, valid = _across(patch, pixels, across)
         # The corners a crop of a picture lacks take what is nearest, or no fence could be cut.
         nearest = distance_transform_edt(~valid, return_distances=False, return_indices=True)
