@@ -39,7 +39,7 @@ def write_plan(
     otherwise.
 
     Args:
-        inputs: role (`boundaries`, `config`, `dem`) to file.
+        inputs: role (`boundaries`, `config`, `dem`, `posts`) to file.
         boundary_options: keyword arguments that the boundaries were read with.
         source: name of the configuration, for messages.
 

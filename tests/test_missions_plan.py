@@ -210,6 +210,26 @@ def test_lines_without_a_side_are_planned_and_checked_with_the_side_stated(
     assert again.exit_code == 0, again.output
 
 
+def test_posts_that_changed_since_the_plan_are_noticed(tmp_path: Path) -> None:
+    dem = write_dem(tmp_path / "dem.tif", flat)
+    lines = write_lines(tmp_path / "lines.geojson", LINE)
+    ends = json.loads(lines.read_text())["features"][0]["geometry"]["coordinates"]
+    posts = tmp_path / "posts.csv"
+    rows = [f"G1,K{km}+000,{end[0]},{end[1]}" for km, end in ((1, ends[0]), (2, ends[-1]))]
+    posts.write_text("\n".join(["route,station,lon,lat", *rows]))
+    lon, lat = lonlat(0.0, -60.0)
+    folder = tmp_path / "plan"
+    arguments = ["plan", str(lines), "--dem", str(dem), "--launch", f"{lon},{lat}",
+                 "--posts", str(posts), "--out", str(folder)]  # fmt: skip
+    planned = CliRunner().invoke(app, arguments)
+    assert planned.exit_code == 0, planned.output
+    before = CliRunner().invoke(app, ["check", str(folder)])
+    assert "posts" not in before.output
+    posts.write_text(posts.read_text() + "\n")
+    after = CliRunner().invoke(app, ["check", str(folder)])
+    assert "posts" in after.output
+
+
 def test_altitudes_above_sea_level_are_the_models_less_the_undulation(tmp_path: Path) -> None:
     from missions.check import Level, check_plan
 

@@ -155,6 +155,8 @@ def plan(
     inputs = {"boundaries": boundaries, "dem": dem}
     if config is not None:
         inputs["config"] = config
+    if boundary_options.posts is not None:
+        inputs["posts"] = boundary_options.posts
     only = None
     if refly is not None:
         only = stretches_unseen(refly)
