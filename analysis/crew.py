@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,8 @@ from types import TracebackType
 from typing import Any
 
 _Call = tuple[Any, ...]
+_SWITCH_S = 0.0005
+"""How long a thread computes while another waits, a tenth of Python's own."""
 
 
 class Crew:
@@ -38,6 +41,7 @@ class Crew:
         # A pool for each, so that one can be given neighbours of what it did last.
         self._others: list[ProcessPoolExecutor] = []
         self._line: connection.Connection | None = None
+        self._switch_s = sys.getswitchinterval()
 
     def __enter__(self) -> Crew:
         if self._jobs > 1:
@@ -47,9 +51,10 @@ class Crew:
                 ProcessPoolExecutor(1, mp_context=context, initializer=_settle, initargs=(theirs,))
                 for _ in range(self._jobs - 1)
             ]
-            for other in self._others:
-                other.submit(import_module, self._module)
+            self.tell(import_module, self._module)
             theirs.close()
+            # The threads that serve the others wait so long, over and over, for this one's work.
+            sys.setswitchinterval(min(self._switch_s, _SWITCH_S))
         return self
 
     def __exit__(
@@ -58,12 +63,18 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None and self._line is not None:
-            self._line.close()
+        sys.setswitchinterval(self._switch_s)
         for other in self._others:
-            other.shutdown(cancel_futures=True)
+            other.shutdown(wait=False, cancel_futures=True)
         if self._line is not None:
-            self._line.close()
+            self._line.close()  # they need not take down what they have loaded
+        for other in self._others:
+            other.shutdown()
+
+    def tell(self, work: Callable[..., Any], *arguments: Any) -> None:
+        """Calls a function in each of the others, before whatever they are given to do next."""
+        for other in self._others:
+            other.submit(work, *arguments)
 
     def do(
         self,

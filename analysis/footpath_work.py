@@ -37,6 +37,7 @@ def footpath_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> lis
             _look,
             (tuple(sources.orthos), ground, window),
             weight=window.rows * window.columns * config.gsd_m**2 / 100.0,
+            run=f"{PATHS}{number:04d}",
         )
         for number, ground in enumerate(_grounds(ortho, sources, spec))
         for index, window in enumerate(windows_of(ortho, ground, config, network))

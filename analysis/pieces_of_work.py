@@ -28,12 +28,15 @@ class Piece:
         work: a function of a module, so that another process can call it.
         arguments: its arguments, which can be pickled.
         weight: its share of the whole, for progress.
+        run: the same for pieces that lie side by side and follow one another: they read the same
+            blocks of a picture, and are done by one process as far as can be.
     """
 
     name: str
     work: Callable[..., Any]
     arguments: tuple[Any, ...]
     weight: float = 1.0
+    run: str = ""
 
 
 class Kept(Mapping[str, Any]):
@@ -77,7 +80,7 @@ def run_pieces(
     damaged, or was made from other inputs, is done again.
 
     Args:
-        pieces: what there is to do.
+        pieces: what there is to do; short ones last, so that no process waits long for another.
         kept: a folder for results; see `forget`.
         key: a digest of everything the results depend on.
         types: kinds of value that a result may hold, see `decode`.
@@ -88,9 +91,7 @@ def run_pieces(
     total = sum(piece.weight for piece in pieces)
     done = total - sum(piece.weight for piece in todo)
     progress(done, total)
-    # Long ones first; of those of equal weight, as the pieces of one fence are, neighbours stay so.
-    todo.sort(key=lambda piece: -piece.weight)
-    runs = [len(list(run)) for _, run in itertools.groupby(todo, key=lambda piece: piece.weight)]
+    runs = [len(list(run)) for _, run in itertools.groupby(todo, key=lambda piece: piece.run)]
     calls = [(piece, kept, key) for piece in todo]
     for number, _ in (crew or Crew()).do(_keep, calls, runs):
         piece = todo[number]

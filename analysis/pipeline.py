@@ -331,6 +331,7 @@ def _fence_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[
                 answer_piece,
                 (tuple(sources.orthos), boundary, part, section, piece),
                 weight=boundary.part_lengths_m[part] / sum(counts),
+                run=f"{_FENCE}{number:04d}",
             )
             for section, count in enumerate(counts)
             for piece in range(count)

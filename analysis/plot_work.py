@@ -48,6 +48,7 @@ def plot_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[Pi
             _find_plots,
             (tuple(sources.orthos), square, ground, loops),
             weight=float(shapely.area(ground)) / 4000.0,
+            run=PLOTS,
         )
         for number, (square, ground) in enumerate(blocks(ortho, area))
         if shapely.area(ground) > 1.0

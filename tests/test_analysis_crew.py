@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -62,6 +63,31 @@ def test_a_crew_does_all_and_passes_errors_on(tmp_path: Path) -> None:
             list(crew.do(who_did, calls))
         again = dict(crew.do(who_did, [(number, tmp_path) for number in range(5)]))
         assert sorted(again) == list(range(5))
+
+
+TOLD: list[str] = []
+
+
+def note(word: str) -> None:
+    TOLD.append(word)
+
+
+def what_was_told(folder: Path) -> tuple[int, list[str]]:
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < 2:  # until both processes are at it
+        time.sleep(0.01)
+    return os.getpid(), list(TOLD)
+
+
+def test_the_others_are_told_before_they_work(tmp_path: Path) -> None:
+    interval_s = sys.getswitchinterval()
+    with Crew(2) as crew:
+        crew.tell(note, "a")
+        crew.tell(note, "b")
+        told = dict(result for _, result in crew.do(what_was_told, [(tmp_path,), (tmp_path,)]))
+    assert told.pop(os.getpid()) == []
+    assert list(told.values()) == [["a", "b"]]
+    assert sys.getswitchinterval() == interval_s
 
 
 def long_sleep(seconds: float, folder: Path) -> None:

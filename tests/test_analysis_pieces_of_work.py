@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -96,6 +96,27 @@ def test_two_processes_give_the_same(tmp_path: Path) -> None:
     with Crew(2) as crew:
         two = run_pieces(pieces(tmp_path / "b", 1, 2, 3), tmp_path / "k2", "k", TYPES, crew)
     assert {n: t.numbers[0] for n, t in one.items()} == {n: t.numbers[0] for n, t in two.items()}
+
+
+class Noting(Crew):
+    """Notes in which order calls were shared out, and which are neighbours."""
+
+    def do(
+        self,
+        work: Callable[..., Any],
+        calls: Sequence[tuple[Any, ...]],
+        runs: Sequence[int] | None = None,
+    ) -> Iterator[tuple[int, Any]]:
+        self.shared = [call[0].name for call in calls], list(runs or [])
+        return super().do(work, calls, runs)
+
+
+def test_neighbours_stay_side_by_side_however_long_each_is(tmp_path: Path) -> None:
+    crew = Noting()
+    runs = [("w1", 3.0, "west"), ("w2", 1.0, "west"), ("w3", 2.0, "west"), ("e1", 9.0, "east")]
+    made = [Piece(name, square, (1, tmp_path / "log"), *more) for name, *more in runs]
+    run_pieces(made, tmp_path / "kept", "k", TYPES, crew)
+    assert crew.shared == (["w1", "w2", "w3", "e1"], [3, 1])
 
 
 NAPPING = """
