@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import geopandas
 import numpy as np
 import numpy.typing as npt
 import rasterio
@@ -284,6 +283,8 @@ def read_earlier(path: Path) -> Earlier:
     Raises:
         InputError: if it is none.
     """
+    import geopandas  # here, since it brings pandas, which most processes do without
+
     file = gpkg_in(path)
     findings, pieces = tuple(read_findings(file)), tuple(read_condition(file))
     names = set(geopandas.list_layers(file)["name"])

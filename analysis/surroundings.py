@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas
 import shapely
 
 from corridor import InputError
+
+if TYPE_CHECKING:
+    import geopandas
 
 
 def read_area(path: Path) -> shapely.Geometry:
@@ -71,6 +73,8 @@ def _is_polygon(shape: shapely.Geometry) -> bool:
 
 
 def _table(path: Path) -> geopandas.GeoDataFrame:
+    import geopandas  # here, since it brings pandas, which most runs need at their end only
+
     if not path.is_file():
         raise InputError(path, "no such file", "a vector file such as GeoJSON or GeoPackage")
     try:

@@ -10,15 +10,17 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas
 import shapely
 
 from corridor.errors import InputError
 from corridor.files import atomic_path
 from corridor.station import format_station
 from corridor.values import Side
+
+if TYPE_CHECKING:
+    import geopandas
 
 SCHEMA_VERSION = 1
 
@@ -114,6 +116,8 @@ class FencePiece:
 
 def findings_table(findings: Sequence[Finding]) -> geopandas.GeoDataFrame:
     """Findings as the contract's columns, one row each; `evidence` as `cue=0.93;other=0.2`."""
+    import geopandas  # here, since it brings pandas: what handles no tables starts without it
+
     extras = sorted({key for finding in findings for key in finding.extra})
     rows: list[dict[str, Any]] = []
     for finding in findings:
@@ -149,6 +153,8 @@ def findings_table(findings: Sequence[Finding]) -> geopandas.GeoDataFrame:
 
 def condition_table(pieces: Sequence[FencePiece]) -> geopandas.GeoDataFrame:
     """Fence pieces as the columns of layer `fence_condition`, one row each."""
+    import geopandas
+
     rows = [
         {
             "route": piece.route,
@@ -248,6 +254,8 @@ def read_condition(path: str | Path) -> list[FencePiece]:
 
 
 def _read_layer(path: Path, layer: str) -> geopandas.GeoDataFrame:
+    import geopandas
+
     names = list(geopandas.list_layers(path)["name"])
     if layer not in names:
         raise InputError(path, f"has no layer '{layer}'", f"it holds {', '.join(names)}")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyogrio
 import shapely
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
@@ -97,6 +96,8 @@ def read_layers(
         raise InputError(path, "no such file")
     if file.is_file() and file.stat().st_size == 0:
         raise UnreadableError(path, "is empty (0 bytes)")
+    import pyogrio  # here, since it brings pandas: what reads no vector file starts without it
+
     opened = _inside(file)
     try:
         listed = pyogrio.list_layers(opened)
@@ -160,6 +161,8 @@ def to_wgs84_lonlat(
 
 
 def _read_layer(file: Path, opened: str, name: str, several: bool) -> VectorLayer:
+    import pyogrio
+
     source = f"{file} layer {name}" if several else str(file)
     try:
         with warnings.catch_warnings():
