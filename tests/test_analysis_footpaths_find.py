@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from analysis.footpaths.evidence import PackedScores, RidgePixels, WindowRidges
 from analysis.footpaths.find import joined, look, windows_of
 from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.network import HALO_PX, Network
+from analysis.footpaths.profile import measured, piece_count, profile_from, profile_of
 from analysis.footpaths.results import footpath_findings
 from analysis.raster import Orthophoto
 from corridor import InputError
@@ -135,6 +137,7 @@ def test_windows_shared_out_are_joined_as_one(
     found = [decode(json.loads(text), types) for text in kept]
     monkeypatch.setattr("analysis.footpaths.find._GROUP_PX", 200)
     monkeypatch.setattr("analysis.footpaths.find._LINE_PX", 20)
+    monkeypatch.setattr("analysis.footpaths.find._ACROSS", 3)
     with Crew(2) as crew:
         paths = joined(meadow, area, found, config=config, network=False, crew=crew)
     assert [(p.centreline.wkb, p.path_class, p.evidence, p.confidence) for p in paths] == [
@@ -164,6 +167,20 @@ def test_what_lies_beyond_the_picture_counts_for_nothing(
     assert len(runs[0]) == len(runs[1]) > 0
     for one, other in zip(*runs, strict=True):
         assert one.centreline.equals_exact(other.centreline, 1e-6)
+
+
+def test_a_line_measured_in_parts_has_the_profile_of_the_whole(meadow: Orthophoto) -> None:
+    # Further than the picture, so that some of it is not there to be measured.
+    line = shapely.LineString([*winding().coords, (WEST + 90, NORTH - 20)])
+    grid = WorkingGrid.of(meadow, 0.1)
+    count = piece_count(line)
+    parts = [measured(line, grid, 1.0, range(n, min(n + 4, count))) for n in range(0, count, 4)]
+    assert sum(map(len, parts)) < count
+    table, whole = np.concatenate(parts), profile_of(line, grid, 1.0)
+    put_together = profile_from(table, 1.0)
+    assert put_together.centres.tobytes() == whole.centres.tobytes()
+    assert replace(put_together, centres=None) == replace(whole, centres=None)
+    assert whole.width_m == pytest.approx(0.8, abs=0.15)
 
 
 def test_white_holes_hold_no_path(tmp_path: Path) -> None:

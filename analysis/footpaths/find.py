@@ -26,10 +26,10 @@ from analysis.footpaths.graph import (
     trace,
 )
 from analysis.footpaths.grid import WorkingGrid
-from analysis.footpaths.judge import Judge, Lookup, PathClass
+from analysis.footpaths.judge import Judge, Lookup, PathClass, class_of, path_probability
 from analysis.footpaths.links import link
 from analysis.footpaths.network import MODEL, Network, shared_network
-from analysis.footpaths.profile import centred, profile_of
+from analysis.footpaths.profile import Profile, centred, measured, piece_count, profile_from
 from analysis.footpaths.strokes import strokes
 from analysis.heights import SurfaceModel
 from analysis.raster import CACHE_BYTES, Orthophoto
@@ -38,9 +38,13 @@ from corridor import Progress, silent
 Array = npt.NDArray[Any]
 
 _FIELDS = tuple(field.name for field in fields(RidgePixels))
-_GROUP_PX = 60_000
-_LINE_PX = 6_000
-"""Pixels of ridges, and of lines, that a process is given at once: about half a second."""
+_GROUP_PX = 12_000
+_LINE_PX = 12_000
+_ACROSS = 40
+"""Pixels of ridges, pixels of lines, and pieces to be measured across, that a process is given at
+once: about a tenth of a second each."""
+_EXPECTED_M = 1.0
+"""About how wide a path is."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,12 @@ def joined(
         lines = [b.pixels for piece in batch for b in piece]
         own = _of(pixels, lookup, _thickened(np.vstack(lines)))
         calls.append((ortho.paths, own, batch, config, network))
-    paths = [path for made in _in_order(crew, _paths_of, calls) for path in made]
+    ways = [way for made in _in_order(crew, _ways_of, calls) for way in made]
+    profiles = _profiles(ways, grid, config, crew)
+    paths = [
+        _footpath(way, profile, config, network)
+        for way, profile in zip(ways, profiles, strict=True)
+    ]
     return sorted(paths, key=lambda path: (-path.length_m, path.centreline.coords[0]))
 
 
@@ -368,49 +377,97 @@ def _kept(
     return kept
 
 
-def _paths_of(
+@dataclass(frozen=True)
+class _Way:
+    """A line that is worth naming, before anything is measured across it.
+
+    Attributes:
+        line: about where it runs.
+        evidence: means along what was seen of it, see `Judge.evidence`.
+        inferred_frac: share of its length that was bridged.
+    """
+
+    line: shapely.LineString
+    evidence: dict[str, float]
+    inferred_frac: float
+
+
+def _ways_of(
     orthos: tuple[Path, ...],
     pixels: RidgePixels,
     connected: Sequence[list[Branch]],
     config: FootpathConfig,
     network: bool,
-) -> list[Footpath]:
-    """The paths of some pieces of the graph; for another process."""
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
-        grid = WorkingGrid.of(Orthophoto.open(orthos), config.gsd_m)
-        judge = Judge(pixels, config, 2 * grid.gsd_m, network=network)
-        return [path for piece in connected for path in _paths(piece, judge, grid)]
+) -> list[_Way]:
+    """The lines through some pieces of the graph, as people walk them; for another process."""
+    grid = WorkingGrid.of(Orthophoto.open(orthos), config.gsd_m)
+    judge = Judge(pixels, config, 2 * grid.gsd_m, network=network)
+    return [way for piece in connected for way in _ways(piece, judge, grid)]
 
 
-def _paths(piece: list[Branch], judge: Judge, grid: WorkingGrid) -> Iterator[Footpath]:
+def _ways(piece: list[Branch], judge: Judge, grid: WorkingGrid) -> Iterator[_Way]:
     def kind(branch: Branch) -> str:
         return f"{judge.path_class(branch.pixels).value} {judge.by_filter(branch.pixels)}"
 
     for stroke in strokes(piece, kind):
         seen = [b for b in stroke.branches if not b.inferred]
-        if not seen:
+        if not seen or len(stroke.pixels) < 3:
             continue
         places = np.vstack([b.pixels for b in seen])
         if not judge.keeps(places):
             continue
-        evidence = judge.evidence(places)
         xy = grid.xy(2.0 * stroke.pixels[:, 0] + 1, 2.0 * stroke.pixels[:, 1] + 1)
-        if len(xy) < 3:
-            continue
         line = shapely.simplify(shapely.LineString(_smooth(xy)), 0.5 * grid.gsd_m)
-        profile = profile_of(line, grid, 1.0)
-        line = centred(line, profile)
         whole = sum(b.length_px for b in stroke.branches)
         inferred = sum(b.length_px for b in stroke.branches if b.inferred)
-        yield Footpath(
-            centreline=line,
-            path_class=judge.path_class(places, profile.width_m),
-            confidence=float(np.clip(judge.probability(places), 0.01, 0.99)),
-            visibility=float(np.clip(evidence["z"] / 4, 0, 1)) * (1 - inferred / whole),
-            width_m=profile.width_m,
-            inferred_frac=inferred / whole,
-            evidence={**evidence, "contrast": profile.contrast, "lighter": profile.lighter},
-        )
+        yield _Way(line, judge.evidence(places), inferred / whole)
+
+
+def _profiles(
+    ways: Sequence[_Way], grid: WorkingGrid, config: FootpathConfig, crew: Crew
+) -> list[Profile]:
+    """What lies across each line; a long one is measured by all of the crew."""
+    counts = [piece_count(way.line) for way in ways]
+    parts = [
+        (number, range(first, min(first + _ACROSS, count)))
+        for number, count in enumerate(counts)
+        for first in range(0, count, _ACROSS)
+    ]
+    batches = list(_batches(parts, [len(pieces) for _, pieces in parts], _ACROSS))
+    calls = []
+    for batch in batches:
+        lines = [(ways[number].line, pieces) for number, pieces in batch]
+        calls.append((grid.ortho.paths, lines, config))
+    tables: list[list[Array]] = [[] for _ in ways]
+    for batch, made in zip(batches, _in_order(crew, _measure, calls), strict=True):
+        for (number, _), table in zip(batch, made, strict=True):
+            tables[number].append(table)
+    return [profile_from(np.concatenate(own), _EXPECTED_M) for own in tables]
+
+
+def _measure(
+    orthos: tuple[Path, ...],
+    lines: Sequence[tuple[shapely.LineString, range]],
+    config: FootpathConfig,
+) -> list[Array]:
+    """Some pieces of some lines, measured; for another process."""
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+        grid = WorkingGrid.of(Orthophoto.open(orthos), config.gsd_m)
+        return [measured(line, grid, _EXPECTED_M, pieces) for line, pieces in lines]
+
+
+def _footpath(way: _Way, profile: Profile, config: FootpathConfig, network: bool) -> Footpath:
+    evidence, least = way.evidence, config.least_probability
+    probability = path_probability(evidence, network=network)
+    return Footpath(
+        centreline=centred(way.line, profile),
+        path_class=class_of(evidence, profile.width_m, network=network, least=least),
+        confidence=float(np.clip(probability, 0.01, 0.99)),
+        visibility=float(np.clip(evidence["z"] / 4, 0, 1)) * (1 - way.inferred_frac),
+        width_m=profile.width_m,
+        inferred_frac=way.inferred_frac,
+        evidence={**evidence, "contrast": profile.contrast, "lighter": profile.lighter},
+    )
 
 
 def _smooth(xy: Array) -> Array:

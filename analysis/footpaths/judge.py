@@ -192,9 +192,20 @@ class Judge:
         self._lookup = Lookup(pixels)
         self.has_network = network
         self._config = config
+        self._known: dict[int, tuple[Array, dict[str, float]]] = {}
 
     def evidence(self, places: Array) -> dict[str, float]:
-        """Means over the ridge pixels at (n, 2) row, column, which follow one another."""
+        """Means over the ridge pixels at (n, 2) row, column, which follow one another.
+
+        An array is looked at once, however often it is asked about, and must stay as it is.
+        """
+        known = self._known.get(id(places))
+        if known is None:
+            # Kept with its evidence, so that no other array can get its identity.
+            known = self._known[id(places)] = places, self._seen_along(places)
+        return known[1]
+
+    def _seen_along(self, places: Array) -> dict[str, float]:
         index = self._lookup.index(places)
         index = index[index >= 0]
         if len(index) == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,28 +50,51 @@ def profile_of(line: shapely.LineString, grid: WorkingGrid, expected_m: float) -
         grid: where to read.
         expected_m: about how wide it is, for telling path from ground.
     """
+    pieces = range(piece_count(line))
+    return profile_from(measured(line, grid, expected_m, pieces), expected_m)
+
+
+def piece_count(line: shapely.LineString) -> int:
+    """How many pieces a line is measured in."""
+    return max(1, round(line.length / PIECE_M))
+
+
+def measured(
+    line: shapely.LineString, grid: WorkingGrid, expected_m: float, pieces: Iterable[int]
+) -> Array:
+    """What is found across some pieces of a line, each by itself.
+
+    Args:
+        line, grid, expected_m: as of `profile_of`.
+        pieces: their numbers.
+
+    Returns:
+        (n, 5) of those that are in the picture: distance along the line, width, contrast, share of
+        lightness, and how far to the left the middle is.
+    """
     offsets = np.arange(-REACH_M, REACH_M + 1e-9, grid.gsd_m)
-    results, middles = [], []
-    pieces = max(1, round(line.length / PIECE_M))
-    for number in range(pieces):
-        start, end = line.length * number / pieces, line.length * (number + 1) / pieces
+    count = piece_count(line)
+    rows = []
+    for number in pieces:
+        start, end = line.length * number / count, line.length * (number + 1) / count
         stations = np.arange(start, end + 1e-9, EVERY_M)
         profiles = _sampled(line, stations, offsets, grid)
-        if profiles is None:
-            continue
-        median = _median(profiles)
-        results.append(_measured(median, offsets, expected_m))
-        middles.append(((start + end) / 2, results[-1][3]))
-    if not results:
+        if profiles is not None:
+            rows.append(((start + end) / 2, *_measured(_median(profiles), offsets, expected_m)))
+    return np.array(rows, np.float64).reshape(-1, 5)
+
+
+def profile_from(table: Array, expected_m: float) -> Profile:
+    """The profile of a line from what `measured` found across all its pieces, in order."""
+    if len(table) == 0:
         return Profile(expected_m, 0.0, 0.0, 0.0, np.zeros((1, 2)))
-    table = np.array(results)
-    quartiles = np.percentile(table[:, 0], [25, 75])
+    quartiles = np.percentile(table[:, 1], [25, 75])
     return Profile(
-        float(np.median(table[:, 0])),
-        float(quartiles[1] - quartiles[0]) / 2,
         float(np.median(table[:, 1])),
+        float(quartiles[1] - quartiles[0]) / 2,
         float(np.median(table[:, 2])),
-        np.array(middles),
+        float(np.median(table[:, 3])),
+        table[:, [0, 4]],
     )
 
 
