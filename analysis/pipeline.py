@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import rasterio
@@ -45,6 +45,7 @@ from analysis.pieces_of_work import Kept, Piece, forget, give_back, run_pieces, 
 from analysis.plot_work import PLOTS, plot_notes, plot_work, served, within_fences
 from analysis.plots import Plot, plot_findings
 from analysis.raster import CACHE_BYTES, Orthophoto
+from analysis.raster_source import Source, describe, learn
 from analysis.results import (
     Analysis,
     FenceLine,
@@ -94,7 +95,11 @@ def analyze(
         if out.resolve() == sources.previous.resolve():
             raise InputError("--previous", f"{out} is also --out", "two different folders")
         read_earlier(sources.previous)
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+    with (
+        rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
+        nullcontext(crew) if crew else Crew(jobs, __name__) as crew,
+    ):
+        digests = first_look(sources, crew)
         ortho = Orthophoto.open(list(sources.orthos))
         if sources.boundaries:
             reach_m = max(boundary.offset_tolerance_m for boundary in sources.boundaries)
@@ -102,7 +107,10 @@ def analyze(
         dsm = SurfaceModel.open(sources.dsm, ortho.crs, ortho.bounds) if sources.dsm else None
         seen_by = Contributions.beside(ortho)
         beside = seen_by.paths if seen_by else ()
-        inputs = tuple((path.name, digest_of(path)) for path in (*_files(sources), *beside))
+        inputs = tuple(
+            (path.name, digests.get(path) or digest_of(path))
+            for path in (*_files(sources), *beside)
+        )
         models = model_digests()
         made_with = {"config": asdict(spec), "models": models}
         if sources.oblique:
@@ -118,15 +126,14 @@ def analyze(
             *footpath_work(ortho, sources, spec),
             *plot_work(ortho, sources, spec),
         ]
-        with nullcontext(crew) if crew else Crew(jobs, __name__) as crew:
-            results = run_pieces(work, kept, key, _TYPES, crew, progress)
-            let_go()
-            give_back()
-            analysis = put_together(ortho, sources, spec, results, dsm, inputs, crew, progress)
-            pictures = fence_pictures(out, ortho, analysis.lines, crew, progress)
-            if sources.previous:
-                analysis = since(analysis, sources, spec, out)
-            chips = chips_of(ortho, analysis.findings, analysis.lines, crew, progress)
+        results = run_pieces(work, kept, key, _TYPES, crew, progress)
+        let_go()
+        give_back()
+        analysis = put_together(ortho, sources, spec, results, dsm, inputs, crew, progress)
+        pictures = fence_pictures(out, ortho, analysis.lines, crew, progress)
+        if sources.previous:
+            analysis = since(analysis, sources, spec, out)
+        chips = chips_of(ortho, analysis.findings, analysis.lines, crew, progress)
         write_findings(out, analysis, pictures, chips, made_with, progress)
         forget(kept)
         sweep(out)
@@ -368,6 +375,38 @@ _TYPES = (WindowRidges, RidgePixels, PackedScores, Answer, Plot)
 
 
 # What a run depends on
+
+
+def first_look(sources: Sources, crew: Crew) -> dict[Path, str]:
+    """The digests of all files that can be read; each picture is looked at once for all processes.
+
+    What is wrong with a file is said by whoever opens it in earnest, in the order of the files.
+    """
+    paths = _files(sources)
+    pictures = {Path(path) for path in sources.orthos}
+    looks = dict(crew.do(_look_at, [(path, path in pictures) for path in paths]))
+    described = [look.described for look in looks.values() if look.described is not None]
+    learn(described)
+    crew.tell(learn, described)
+    return {path: looks[number].digest for number, path in enumerate(paths)}
+
+
+class _Look(NamedTuple):
+    digest: str
+    described: tuple[Source, bool] | None
+
+
+def _look_at(path: Path, is_picture: bool) -> _Look:
+    """A file's digest, empty if it cannot be read, and what it is as a picture, if it is one."""
+    described = None
+    try:
+        digest = digest_of(path)
+        if is_picture:
+            with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+                described = describe(path)
+    except (OSError, InputError):
+        return _Look("", None)
+    return _Look(digest, described)
 
 
 def digest_of(path: Path) -> str:

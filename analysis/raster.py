@@ -28,13 +28,13 @@ from analysis.raster_source import (
     ByteArray,
     Level,
     Source,
-    any_valid,
     crs_name,
     describe,
     level_for,
     opened,
     read_window,
     stretch_of,
+    version_of,
 )
 from corridor import Boundary, InputError, Track
 from corridor.values import FloatArray
@@ -99,10 +99,11 @@ class Orthophoto:
             InputError: if a file is no picture in true metres with red, green and blue, or holds
                 no valid pixel, or if the files are in different CRSs.
         """
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        given = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
         if not given:
             raise ValueError("an orthophoto needs at least one file")
-        sources = [describe(Path(path)) for path in given]
+        described = [describe(path) for path in given]
+        sources = [source for source, _ in described]
         for source in sources[1:]:
             if source.crs != sources[0].crs:
                 raise InputError(
@@ -126,7 +127,7 @@ class Orthophoto:
                 raise InputError(
                     sources[0].path, "some tiles are 8 bit and others 16 bit", "one depth for all"
                 )
-            stretch_dn = stretch_of(sources)
+            stretch_dn = stretch_of(tuple(sources), tuple(map(version_of, given)))
             notes.append(
                 f"16 bit: {stretch_dn[0]:.0f} to {stretch_dn[1]:.0f} (0.5th and 99.5th percentile, "
                 "all bands alike) stretched to 0 to 255"
@@ -140,8 +141,8 @@ class Orthophoto:
             _sources=tuple(sources),
             _stretch_dn=stretch_dn,
         )
-        for source in sources:
-            if not any_valid(source):
+        for source, has_valid in described:
+            if not has_valid:
                 raise InputError(source.path, "holds no valid pixel: all of it is nodata")
         return picture
 

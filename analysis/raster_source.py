@@ -6,7 +6,7 @@ import atexit
 import math
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -103,7 +103,7 @@ when that is closed, and neighbouring windows share most of their blocks."""
 def opened(source: Source, level: Level | None = None) -> Iterator[Any]:
     """The dataset at a level, for a `with` block; it stays open for the next. Not for threads."""
     index = None if level is None else level.index
-    key = (source.path, source.warp, index, *_version_of(source.path))
+    key = (source.path, source.warp, index, *version_of(source.path))
     dataset = _open.pop(key, None)
     if dataset is None:
         dataset = _opened(source, index)
@@ -120,7 +120,10 @@ def close_all() -> None:
         _open.popitem()[1].close()
 
 
-def _version_of(path: Path) -> tuple[int, int, int]:
+Version = tuple[int, int, int]
+
+
+def version_of(path: Path) -> Version:
     """Changes when a file is written anew."""
     stat = path.stat()
     return (stat.st_ino, stat.st_size, stat.st_mtime_ns)
@@ -216,29 +219,37 @@ def _collars_of(source: Source) -> tuple[bool, bool]:
         sides = [(0, 0, width, 1), (0, height - 1, width, height)]
         sides += [(0, 0, 1, height), (width - 1, 0, width, height)]
         for box in sides:
-            x0, y0, x1, y1 = box
-            good = read_window(source, dataset, box, None)[1]
-            window = Window(x0, y0, x1 - x0, y1 - y0)
-            bands = dataset.read(list(source.bands), window=window)
-            counts += [int((rim & good).sum()) for rim in _rims(bands)]
+            colour, good = read_window(source, dataset, box, None)
+            counts += [int((rim & good).sum()) for rim in _rims(colour.transpose(2, 0, 1))]
     needed = max(0.01 * 2 * (width + height), _COLLAR_PX)
     return bool(counts[0] >= needed), bool(counts[1] >= needed)
 
 
-def describe(path: Path) -> Source:
-    """What a file is and how it is to be read; looked at once in a process.
+_known: dict[tuple[Path, Version], tuple[Source, bool]] = {}
+"""What this process knows of files as they are: how each is read, whether it has a valid pixel."""
+
+
+def describe(path: Path) -> tuple[Source, bool]:
+    """What a file is and how it is to be read, and whether it has a valid pixel.
+
+    It is looked at once in a process, or in another, see `learn`.
 
     Raises:
         InputError: if it is no picture in true metres with red, green and blue.
     """
-    if path.is_file() and path.stat().st_size:
-        return _described(path, _version_of(path))
-    return _looked_at(path)
+    if not path.is_file() or path.stat().st_size == 0:
+        source = _looked_at(path)
+        return source, _any_valid(source)
+    key = (path, version_of(path))
+    if key not in _known:
+        source = _looked_at(path)
+        _known[key] = source, _any_valid(source)
+    return _known[key]
 
 
-@lru_cache(maxsize=1024)
-def _described(path: Path, _version: tuple[int, int, int]) -> Source:
-    return _looked_at(path)
+def learn(described: Iterable[tuple[Source, bool]]) -> None:
+    """Takes over what another process found out of files, as `describe` returned it there."""
+    _known.update(((each[0].path, version_of(each[0].path)), each) for each in described)
 
 
 def _looked_at(path: Path) -> Source:
@@ -379,13 +390,8 @@ def crs_name(crs: CRS) -> str:
     return ":".join(authority) if authority else str(crs.name)
 
 
-def any_valid(source: Source) -> bool:
+def _any_valid(source: Source) -> bool:
     """Whether a file has a valid pixel; stops at the first block that has one."""
-    return _any_valid(source, _version_of(source.path))
-
-
-@lru_cache(maxsize=1024)
-def _any_valid(source: Source, _version: tuple[int, int, int]) -> bool:
     level = level_for(source, math.inf) if source.overviews else None
     with opened(source, level) as dataset:
         side = 1024
@@ -401,8 +407,14 @@ def _any_valid(source: Source, _version: tuple[int, int, int]) -> bool:
         return any(bool(read_window(source, dataset, cell, None)[1].any()) for cell in cells)
 
 
-def stretch_of(sources: Sequence[Source]) -> tuple[float, float]:
-    """What 16 bit is stretched from: the 0.5th and 99.5th percentile of a sample of all files."""
+@lru_cache(maxsize=8)
+def stretch_of(sources: tuple[Source, ...], _versions: tuple[Version, ...]) -> tuple[float, float]:
+    """What 16 bit is stretched from: the 0.5th and 99.5th percentile of a sample of all files.
+
+    Args:
+        sources: the files.
+        _versions: of each; what was sampled holds as long as they do.
+    """
     values = []
     for source in sources:
         level = level_for(source, math.inf) if source.overviews else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,15 +23,17 @@ import shapely
 from analysis_site import X0, Y0, run, write_lines, write_ortho, write_site
 from hypothesis import given
 from hypothesis import strategies as st
+from rasterio.transform import from_origin
 from rasterio.windows import Window
 
+from analysis.crew import Crew
 from analysis.footpath_work import search_area
 from analysis.output import condition_csv, require_tiling
-from analysis.pipeline import _key, analyze, digest_of, model_digests
+from analysis.pipeline import _key, analyze, digest_of, first_look, model_digests
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine, named
 from analysis.sources import AnalyzeSpec, Sources
-from corridor import Boundary, Side, Track, read_boundaries
+from corridor import Boundary, Side, Track, read_boundaries, sha256_of
 from corridor.findings import (
     FencePiece,
     FenceState,
@@ -345,3 +348,29 @@ def test_previous_must_be_another_folder(
     assert code == 2
     assert "two different folders" in capsys.readouterr().err
     assert (findings / "findings.geojson").read_bytes() == before
+
+
+def test_each_file_is_looked_at_once_whoever_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be read is left for whoever opens it, whose message names it."""
+    good, bad, missing = tmp_path / "a.tif", tmp_path / "b.tif", tmp_path / "c.tif"
+    shutil.copy(write_flat(good), tmp_path / "again.tif")
+    bad.write_bytes(b"no picture")
+    sources = Sources(orthos=(good, bad, missing), files=(good, tmp_path / "again.tif"))
+    with Crew(2) as crew:
+        digests = first_look(sources, crew)
+    assert digests[good] == digests[tmp_path / "again.tif"] == sha256_of(good)
+    assert (digests[bad], digests[missing]) == ("", "")
+    monkeypatch.setattr("analysis.raster_source._looked_at", None)
+    assert Orthophoto.open(good).bounds == (0.0, 0.0, 4.0, 3.0)
+
+
+def write_flat(path: Path) -> Path:
+    profile = {
+        "driver": "GTiff", "width": 40, "height": 30, "count": 3, "dtype": "uint8",
+        "crs": "EPSG:32648", "transform": from_origin(0, 3, 0.1, 0.1),
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(np.full((3, 30, 40), 90, np.uint8))
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -394,3 +395,35 @@ def test_stretches_tile_what_lies_in_the_picture(tmp_path: Path) -> None:
     starts = [round(piece.start_m) for piece in pieces]
     assert starts == [40, 80, 120]
     assert pieces[0].bounds == pytest.approx((EAST - 13, NORTH - 8, EAST + 33, NORTH - 2), abs=0.1)
+
+
+def test_what_another_process_learned_of_a_file_is_not_looked_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.tif", noise(40, 60))
+    source, has_valid = raster_source.describe(path)
+    handed_on = pickle.loads(pickle.dumps([(source, has_valid)]))
+    monkeypatch.setattr(raster_source, "_known", {})
+    raster_source.learn(handed_on)
+    with monkeypatch.context() as patch:
+        patch.setattr(raster_source, "_looked_at", never)
+        picture = Orthophoto.open(path)
+    assert (picture.read().rgb == noise(40, 60).transpose(1, 2, 0)).all()
+    write(path, noise(30, 60))  # another file now, under the same name
+    assert Orthophoto.open(path).affine_of(Orthophoto.open(path).bounds)[1:] == (60, 30)
+
+
+def never(*_: Any) -> Any:
+    raise AssertionError("looked at again")
+
+
+def test_sixteen_bit_files_are_sampled_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.tif", noise(40, 60).astype(np.uint16) * 200)
+    first = Orthophoto.open(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(raster_source, "read_window", never)
+        again = Orthophoto.open(path)
+    assert again.notes == first.notes
+    assert first.read().rgb.max() == 255
