@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import bisect
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
 
 from analysis.crew import Crew
 from analysis.epochs import grey_tile, write_strip
-from analysis.raster import CACHE_BYTES, Orthophoto
-from analysis.raster_source import ByteArray
+from analysis.pieces_of_work import Piece
+from analysis.raster import CACHE_BYTES, Orthophoto, Patch
+from analysis.raster_source import BoolArray, Bounds, ByteArray
 from analysis.report.chips import chip
 from analysis.report.pictures import (
     STRIP_HALF_WIDTH_M,
@@ -22,9 +28,11 @@ from analysis.report.pictures import (
     encode,
     ground_squares,
     ground_tile,
+    overview_pixel_m,
     pixel_for,
     strip_count,
     strip_tile,
+    tile_of,
 )
 from analysis.results import FenceLine
 from corridor import Progress, Track, silent
@@ -36,6 +44,10 @@ _GROUND_REACH_M = 30.0
 _TILES_AT_ONCE = 8
 _SQUARES_AT_ONCE = 32
 _CHIPS_AT_ONCE = 16
+_SLICE_PX = 8_000_000
+_SLICE_LEAST_PX = 1024
+"""Twice the blocks that most files are written in: those at a slice's edges are decoded twice."""
+_WHOLE = "ground-"
 
 
 def fence_pictures(
@@ -52,27 +64,44 @@ def fence_pictures(
         ortho: the picture.
         lines: the fences as found.
         crew: who makes them.
-        progress: told in metres of fence.
+        progress: told of parts done.
     """
     tracks = [line.found for line in lines]
     pixel_m = pixel_for(ortho, strip_pixel_m(tracks, ortho.gsd_m))
-    strips: list[StripPicture] = []
-    for index, line in enumerate(lines):
-        parts = list(_parts(strip_count(line.found), _TILES_AT_ONCE))
-        calls = [(ortho.paths, line.found, pixel_m, first, last) for first, last in parts]
-        shown: dict[int, list[tuple[float, float, bytes]]] = {}
-        grey: dict[int, list[ByteArray]] = {}
-        for done, (number, made) in enumerate(crew.do(_strips, calls)):
-            shown[number], grey[number] = made
-            progress(done + 1, len(calls), f"strip of {line.name}")
-        write_strip(out, ortho, line, (tile for n in range(len(parts)) for tile in grey[n]))
-        strips += [StripPicture(index, *each) for n in range(len(parts)) for each in shown[n]]
     squares = ground_squares(ortho, tracks, _GROUND_REACH_M)
-    calls_of_ground = [
-        (ortho.paths, squares[first:last]) for first, last in _parts(len(squares), _SQUARES_AT_ONCE)
+    calls: list[tuple[Any, ...]] = []
+    first_of, last_of = [], []
+    for line in lines:
+        first_of.append(len(calls))
+        calls += [
+            (_strips, ortho.paths, line.found, pixel_m, first, last)
+            for first, last in _parts(strip_count(line.found), _TILES_AT_ONCE)
+        ]
+        last_of.append(len(calls))
+    of_ground = len(calls)
+    calls += [
+        (_ground, ortho.paths, squares[first:last])
+        for first, last in _parts(len(squares), _SQUARES_AT_ONCE)
     ]
-    ground = dict(crew.do(_ground, calls_of_ground))
-    return Pictures(tuple(strips), tuple(tile for n in sorted(ground) for tile in ground[n]))
+    runs = [last - first for first, last in zip(first_of, last_of, strict=True)]
+    made: dict[int, Any] = {}
+    for number, one in crew.do(_made, calls, [*runs, len(calls) - of_ground]):
+        made[number] = one
+        progress(len(made), len(calls), "pictures of fence and ground")
+        index = bisect.bisect_right(last_of, number)
+        if index < len(lines) and all(n in made for n in range(first_of[index], last_of[index])):
+            # Written as soon as it is complete, while the others go on.
+            own = [made[n] for n in range(first_of[index], last_of[index])]
+            write_strip(out, ortho, lines[index], (tile for _, grey in own for tile in grey))
+            made.update({first_of[index] + n: shown for n, (shown, _) in enumerate(own)})
+    strips = [
+        StripPicture(index, *each)
+        for index in range(len(lines))
+        for n in range(first_of[index], last_of[index])
+        for each in made[n]
+    ]
+    ground = [tile for n in range(of_ground, len(calls)) for tile in made[n]]
+    return Pictures(tuple(strips), tuple(ground))
 
 
 def chips_of(
@@ -83,14 +112,59 @@ def chips_of(
     progress: Progress = silent,
 ) -> dict[str, bytes]:
     """A JPEG of each finding, by its id."""
+    # Along the road: neighbours lie in the same blocks of the picture.
+    in_place = sorted(findings, key=lambda one: (one.route, one.chainage_start_m or 0.0))
     parts = list(_parts(len(findings), _CHIPS_AT_ONCE))
-    calls = [(ortho.paths, findings[first:last], lines) for first, last in parts]
-    made = {}
+    calls = [(ortho.paths, in_place[first:last], lines) for first, last in parts]
+    made: dict[str, bytes] = {}
     for done, (number, chips) in enumerate(crew.do(_chips, calls)):
-        made[number] = chips
+        made.update(zip((finding.finding_id for finding in calls[number][1]), chips, strict=True))
         progress(done + 1, len(calls), "pictures of findings")
-    ordered = [jpeg for number in sorted(made) for jpeg in made[number]]
-    return {finding.finding_id: jpeg for finding, jpeg in zip(findings, ordered, strict=True)}
+    return {finding.finding_id: made[finding.finding_id] for finding in findings}
+
+
+# All of the ground in one picture, which is the work of a while where a file has no overviews
+
+
+@dataclass(frozen=True)
+class GroundSlice:
+    """A slice of the picture of all the ground: (H, W, 3) uint8, (H, W) bool."""
+
+    rgb: ByteArray
+    valid: BoolArray
+
+
+def whole_ground_work(ortho: Orthophoto) -> list[Piece]:
+    """A piece for each slice, across the longer side, of the picture of all the ground."""
+    pixel_m = overview_pixel_m(ortho)
+    affine, width, height = ortho.affine_of(ortho.bounds, pixel_m)
+    # Pixels of the file: how many a slice has, and how wide it is at least.
+    per_pixel = (pixel_m / ortho.level_gsd_m(pixel_m)) ** 2
+    longer = max(width, height)
+    least = max(1, math.ceil(_SLICE_LEAST_PX / math.sqrt(per_pixel)))
+    count = math.ceil(width * height * per_pixel / _SLICE_PX)
+    edges = np.linspace(0, longer, max(1, min(count, longer // least)) + 1).round().astype(int)
+    pieces = []
+    for number, (first, last) in enumerate(itertools.pairwise(edges.tolist())):
+        columns = (first, last) if width >= height else (0, width)
+        rows = (0, height) if width >= height else (first, last)
+        west, north = affine @ (columns[0], rows[0])
+        east, south = affine @ (columns[1], rows[1])
+        weight = (columns[1] - columns[0]) * (rows[1] - rows[0]) * per_pixel / 5e5
+        bounds = (west, south, east, north)
+        arguments = (ortho.paths, bounds, pixel_m)
+        pieces.append(Piece(f"{_WHOLE}{number:04d}", _ground_slice, arguments, weight, _WHOLE))
+    return pieces
+
+
+def whole_ground(ortho: Orthophoto, results: Mapping[str, Any]) -> Tile:
+    """The picture of all the ground, from its slices among the results of pieces by name."""
+    slices = [results[name] for name in sorted(results) if name.startswith(_WHOLE)]
+    affine, width, height = ortho.affine_of(ortho.bounds, overview_pixel_m(ortho))
+    axis = 1 if width >= height else 0
+    rgb = np.concatenate([each.rgb for each in slices], axis=axis)
+    valid = np.concatenate([each.valid for each in slices], axis=axis)
+    return tile_of(Patch(rgb, valid, affine))
 
 
 def strip_pixel_m(tracks: Sequence[Track], gsd_m: float) -> float:
@@ -106,6 +180,17 @@ def _parts(count: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 # What a process of the crew does
+
+
+def _made(work: Callable[..., Any], *arguments: Any) -> Any:
+    """One of several kinds of work, shared out together."""
+    return work(*arguments)
+
+
+def _ground_slice(paths: tuple[Path, ...], bounds: Bounds, pixel_m: float) -> GroundSlice:
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+        patch = Orthophoto.open(paths).read(bounds, pixel_m)
+    return GroundSlice(patch.rgb, patch.valid)
 
 
 def _strips(

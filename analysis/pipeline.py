@@ -40,7 +40,13 @@ from analysis.growth import with_growth
 from analysis.heights import SurfaceModel
 from analysis.oblique import SideView, look_from_the_side, read_oblique
 from analysis.output import write_findings
-from analysis.picture_work import chips_of, fence_pictures
+from analysis.picture_work import (
+    GroundSlice,
+    chips_of,
+    fence_pictures,
+    whole_ground,
+    whole_ground_work,
+)
 from analysis.pieces_of_work import Kept, Piece, forget, give_back, run_pieces, sweep
 from analysis.plot_work import PLOTS, plot_notes, plot_work, served, within_fences
 from analysis.plots import Plot, plot_findings
@@ -125,12 +131,14 @@ def analyze(
             *_fence_work(ortho, sources, spec),
             *footpath_work(ortho, sources, spec),
             *plot_work(ortho, sources, spec),
+            *whole_ground_work(ortho),
         ]
         results = run_pieces(work, kept, key, _TYPES, crew, progress)
         let_go()
         give_back()
         analysis = put_together(ortho, sources, spec, results, dsm, inputs, crew, progress)
         pictures = fence_pictures(out, ortho, analysis.lines, crew, progress)
+        pictures = replace(pictures, whole=whole_ground(ortho, results))
         if sources.previous:
             analysis = since(analysis, sources, spec, out)
         chips = chips_of(ortho, analysis.findings, analysis.lines, crew, progress)
@@ -371,7 +379,7 @@ def _parts(sources: Sources) -> Iterator[tuple[int, Boundary, int]]:
             yield index, boundary, part
 
 
-_TYPES = (WindowRidges, RidgePixels, PackedScores, Answer, Plot)
+_TYPES = (WindowRidges, RidgePixels, PackedScores, Answer, Plot, GroundSlice)
 
 
 # What a run depends on

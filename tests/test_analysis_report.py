@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,21 @@ def page(analysis: Analysis, tmp_path_factory: pytest.TempPathFactory) -> str:
     write_report(out / "report.html", analysis, pictures, chips, made=made)
     assert sorted(path.name for path in out.iterdir()) == ["report.html", "strips"]
     return (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_two_processes_make_the_same_pictures(analysis: Analysis, tmp_path: Path) -> None:
+    made = []
+    for jobs in (1, 2):
+        out = tmp_path / str(jobs)
+        with Crew(jobs) as crew:
+            pictures = fence_pictures(out, analysis.ortho, analysis.lines, crew)
+            chips = chips_of(analysis.ortho, analysis.findings, analysis.lines, crew)
+        kept = [path.read_bytes() for path in sorted((out / "strips").iterdir())]
+        made.append((pictures, chips, kept))
+    assert made[0] == made[1]
+    pictures, chips, kept = made[0]
+    assert (len(pictures.strips), len(chips), len(kept)) == (3, 1, 1)
+    assert len(pictures.ground) > 1
 
 
 def data_of(page: str) -> dict[str, Any]:

@@ -19,13 +19,17 @@ import shapely
 
 from analysis.breaches import next_step
 from analysis.raster_source import crs_name
-from analysis.report.pictures import STRIP_HALF_WIDTH_M, Pictures, Tile, overview
+from analysis.report.pictures import (
+    STRIP_HALF_WIDTH_M,
+    Pictures,
+    Tile,
+    overview,
+    overview_pixel_m,
+)
 from analysis.results import Analysis, piece_line, to_picture
 from corridor import Progress, silent, write_text
 from corridor.findings import FencePiece, FenceState, Finding, FindingKind
 from corridor.values import FloatArray
-
-_OVERVIEW_PX = 1600
 
 
 def write_report(
@@ -89,7 +93,7 @@ def page_data(
         return {"b": np.round(np.array(tile.bounds) - corner, 3).tolist(), "src": _uri(tile.jpeg)}
 
     progress(0, 2, "map")
-    whole = overview(ortho, ortho.bounds, _OVERVIEW_PX)
+    whole = pictures.whole or overview(ortho)
     progress(1, 2, "page")
     pieces = [
         {
@@ -111,10 +115,7 @@ def page_data(
         "crs": crs_name(ortho.crs),
         "bounds": [0, 0, ortho.bounds[2] - west, ortho.bounds[3] - south],
         "base": [placed(whole)],
-        "overview_pixel_m": max(
-            ortho.gsd_m,
-            max(ortho.bounds[2] - west, ortho.bounds[3] - south) / _OVERVIEW_PX,
-        ),
+        "overview_pixel_m": overview_pixel_m(ortho),
         "ground": [placed(tile) for tile in pictures.ground],
         "strips": [
             {"line": each.line, "a": each.start_m, "b": each.end_m, "src": _uri(each.jpeg)}

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from affine import Affine
 
-from analysis.raster import Orthophoto
+from analysis.raster import Orthophoto, Patch
 from analysis.raster_source import BoolArray, Bounds, ByteArray
 from corridor import Track
 
@@ -46,10 +46,11 @@ class StripPicture(NamedTuple):
 
 @dataclass(frozen=True)
 class Pictures:
-    """What the page shows of the ground, in order."""
+    """What the page shows of the ground, in order; without a `whole` the page makes its own."""
 
     strips: tuple[StripPicture, ...] = ()
     ground: tuple[Tile, ...] = ()
+    whole: Tile | None = None
 
 
 def encode(rgb: ByteArray, valid: BoolArray | None = None, quality: int = 72) -> bytes:
@@ -63,11 +64,25 @@ def encode(rgb: ByteArray, valid: BoolArray | None = None, quality: int = 72) ->
     return data.tobytes()
 
 
-def overview(ortho: Orthophoto, bounds: Bounds, longest_px: int = 1600) -> Tile:
-    """The whole of `bounds` in one picture of at most `longest_px`."""
-    extent_m = max(bounds[2] - bounds[0], bounds[3] - bounds[1])
-    patch = ortho.read(bounds, max(ortho.gsd_m, extent_m / longest_px))
-    return Tile(_bounds_of(patch.affine, patch.valid.shape), encode(patch.rgb, patch.valid))
+OVERVIEW_PX = 1600
+"""The longer side of the picture that shows all of the ground."""
+
+
+def overview_pixel_m(ortho: Orthophoto) -> float:
+    """The pixel of the picture that shows all of the ground."""
+    west, south, east, north = ortho.bounds
+    return max(ortho.gsd_m, max(east - west, north - south) / OVERVIEW_PX)
+
+
+def overview(ortho: Orthophoto) -> Tile:
+    """All of the ground in one picture."""
+    return tile_of(ortho.read(ortho.bounds, overview_pixel_m(ortho)))
+
+
+def tile_of(patch: Patch, quality: int = 72) -> Tile:
+    """A window as a picture with its place."""
+    place = _bounds_of(patch.affine, patch.valid.shape)
+    return Tile(place, encode(patch.rgb, patch.valid, quality))
 
 
 class Square(NamedTuple):
@@ -94,7 +109,7 @@ def ground_tile(ortho: Orthophoto, square: Square) -> Tile | None:
     patch = ortho.read(square.bounds, square.pixel_m)
     if not patch.valid.any():
         return None
-    return Tile(_bounds_of(patch.affine, patch.valid.shape), encode(patch.rgb, patch.valid, 68))
+    return tile_of(patch, 68)
 
 
 def _squares(
