@@ -17,6 +17,8 @@ import numpy as np
 import rasterio
 import shapely
 
+import analysis.fence.network as fence_network
+import analysis.footpaths.network as footpath_network
 from analysis.access import access_points, across, carried, crossings, meetings
 from analysis.approaches import approaches_along, joined_paths
 from analysis.breaches import Behind, breach_findings
@@ -34,7 +36,6 @@ from analysis.fence_work import (
 )
 from analysis.footpath_work import footpath_work, footpaths_found, path_findings, search_area
 from analysis.footpaths.evidence import PackedScores, RidgePixels, WindowRidges
-from analysis.footpaths.network import let_go
 from analysis.fusion import fuse
 from analysis.growth import with_growth
 from analysis.heights import SurfaceModel
@@ -134,8 +135,8 @@ def analyze(
             *whole_ground_work(ortho),
         ]
         results = run_pieces(work, kept, key, _TYPES, crew, progress)
-        let_go()
-        give_back()
+        crew.tell(_put_away)
+        _put_away()
         analysis = put_together(ortho, sources, spec, results, dsm, inputs, crew, progress)
         pictures = fence_pictures(out, ortho, analysis.lines, crew, progress)
         pictures = replace(pictures, whole=whole_ground(ortho, results))
@@ -329,6 +330,13 @@ def district_at(ortho: Orthophoto, layers: Layers, finding: Finding) -> str:
 
 
 # What is to be done, in pieces
+
+
+def _put_away() -> None:
+    """Frees what looking at pieces has left behind."""
+    fence_network.let_go()
+    footpath_network.let_go()
+    give_back()
 
 
 _FENCE = "fence-"

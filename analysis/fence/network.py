@@ -36,9 +36,16 @@ def _session() -> Any:
     # One thread: the same sums in the same order, and other pieces have the other cores.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False  # it would keep the most that any piece ever took
+    # Memory is kept from piece to piece, which saves an eighth of the time, until `let_go`; a plan
+    # for each strip's shape would take a third more of it.
+    options.enable_mem_pattern = False
     model = files("analysis.models").joinpath("fence.onnx").read_bytes()
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def let_go() -> None:
+    """Frees what the network holds: as much as its largest strip took."""
+    _session.cache_clear()
 
 
 def look(strip: Strip) -> tuple[FloatGrid, FloatGrid, npt.NDArray[np.float64]]:
