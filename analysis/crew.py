@@ -33,11 +33,13 @@ class Crew:
 
     Args:
         jobs: processes.
-        module: what the others import as they start, while this one is busy with something else.
+        module: the others import it as they start, and call its `get_ready`, while this one is
+            busy with something else.
+        arguments: for `get_ready`.
     """
 
-    def __init__(self, jobs: int = 1, module: str = "analysis.pieces_of_work") -> None:
-        self._jobs, self._module = jobs, module
+    def __init__(self, jobs: int = 1, module: str = "", *arguments: Any) -> None:
+        self._jobs, self._module, self._arguments = jobs, module, arguments
         # A pool for each, so that one can be given neighbours of what it did last.
         self._others: list[ProcessPoolExecutor] = []
         self._line: connection.Connection | None = None
@@ -51,7 +53,8 @@ class Crew:
                 ProcessPoolExecutor(1, mp_context=context, initializer=_settle, initargs=(theirs,))
                 for _ in range(self._jobs - 1)
             ]
-            self.tell(import_module, self._module)
+            # They start with the first call, and inherit their end of the line then.
+            self.tell(_get_ready, self._module, *self._arguments)
             theirs.close()
             # The threads that serve the others wait so long, over and over, for this one's work.
             sys.setswitchinterval(min(self._switch_s, _SWITCH_S))
@@ -72,7 +75,10 @@ class Crew:
             other.shutdown()
 
     def tell(self, work: Callable[..., Any], *arguments: Any) -> None:
-        """Calls a function in each of the others, before whatever they are given to do next."""
+        """Calls a function in each of the others, before whatever they are given to do next.
+
+        Nobody hears of errors there: for what saves time, and is done without if need be.
+        """
         for other in self._others:
             other.submit(work, *arguments)
 
@@ -199,6 +205,11 @@ def _hand_out(
     lock = threading.Lock()
     give(1)
     give(shares.plenty)
+
+
+def _get_ready(module: str, *arguments: Any) -> None:
+    if module:
+        import_module(module).get_ready(*arguments)
 
 
 def _settle(line: connection.Connection) -> None:

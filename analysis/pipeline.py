@@ -104,7 +104,7 @@ def analyze(
         read_earlier(sources.previous)
     with (
         rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES),
-        nullcontext(crew) if crew else Crew(jobs, __name__) as crew,
+        nullcontext(crew) if crew else crew_for(spec, jobs) as crew,
     ):
         digests = first_look(sources, crew)
         ortho = Orthophoto.open(list(sources.orthos))
@@ -147,6 +147,11 @@ def analyze(
         forget(kept)
         sweep(out)
     return analysis
+
+
+def crew_for(spec: AnalyzeSpec, jobs: int) -> Crew:
+    """Processes that get ready for what is looked for; to be used in a `with` block."""
+    return Crew(jobs, "analysis.readiness", spec.fence, spec.footpaths)
 
 
 def put_together(

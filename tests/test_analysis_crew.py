@@ -90,6 +90,16 @@ def test_the_others_are_told_before_they_work(tmp_path: Path) -> None:
     assert sys.getswitchinterval() == interval_s
 
 
+def get_ready(*words: str) -> None:
+    TOLD.extend(words)
+
+
+def test_the_others_get_ready_as_they_start(tmp_path: Path) -> None:
+    with Crew(2, __name__, "b", "c") as crew:
+        told = dict(result for _, result in crew.do(what_was_told, [(tmp_path,), (tmp_path,)]))
+    assert sorted(told.values()) == [[], ["b", "c"]]
+
+
 def long_sleep(seconds: float, folder: Path) -> None:
     (folder / f"{seconds:.0f}").touch()
     time.sleep(seconds)

@@ -142,8 +142,9 @@ def analyze(
     """
     from analysis.crew import Crew
 
+    parts = {part: part in (only or PARTS) for part in PARTS}
     # The other processes load what all of them need while this one does.
-    with Crew(jobs, "analysis.pipeline") as crew:
+    with Crew(jobs, "analysis.readiness", parts["fence"], parts["footpaths"]) as crew:
         from analysis.exclusions import read_exclusions
         from analysis.pipeline import analyze as run
         from analysis.sources import AnalyzeSpec, Sources
@@ -166,7 +167,6 @@ def analyze(
             exclusions=read_exclusions(exclusions) if exclusions else (),
             files=files,
         )
-        parts = {part: part in (only or PARTS) for part in PARTS}
         spec = AnalyzeSpec(outside_m=outside_m, **parts)
         with progress_bar("analyze") as progress:
             analysis = run(sources, out, spec, crew=crew, progress=progress)
