@@ -5,9 +5,11 @@ Those are found in the spectra of a few windows. How much of it there is at a pl
 demodulation (the picture times a wave of that frequency, averaged over a few meshes), against the
 same with the wave turned a little, where there is only ground. Wires show as much as they differ
 from what lies behind them, in lightness and in colour: steel is grey, and grass as light as it is
-not. What is expected is learned along the fence, each place is looked at in the mixture of
-lightness and colour in which wires stand out most from the ground's own pattern, and where nothing
-could be expected nothing is said.
+not; before mottled ground they are now lighter, now darker than it, and would cancel one another.
+So the picture is first multiplied by the difference that is expected, pixel by pixel: a matched
+filter, in the mixture of lightness and colour in which wires stand out most from the ground's own
+pattern. What is expected is learned along the fence, and where nothing could be expected nothing is
+said.
 """
 
 from __future__ import annotations
@@ -28,11 +30,17 @@ Floats = npt.NDArray[np.float32]
 
 CELL_M = 0.04
 _MESHES_CELLS = 2.0
-"""Deviation of the window a mesh is looked for in: 8 cm, one to two meshes."""
+"""Deviation of the window a mesh is learned in: 8 cm, one to two meshes."""
+_MATCHED_CELLS = 3.0
+"""Of the window it is looked for in: 12 cm, less than half of the narrowest opening. More than that
+it is learned in, over which contrasts of both signs cancel: here they do not."""
+_BEHIND_M, _BEHIND_WAVES = 0.04, 0.4
+"""Deviation over which what lies behind a mesh is read, in metres and in the mesh's longest waves,
+whichever is more: of a wave of that length 4 % remain."""
 _GROUND_CELLS = 4.0
-_TURNED = 5.0
+_TURNED = 6.0
 """Cycles per metre between a lattice's frequency and where ground alone is measured: more than the
-window of 8 cm blurs frequencies (2)."""
+window of 8 cm blurs frequencies (2) and than what is expected changes from place to place (4)."""
 _COARSEST_WAVE, _FINEST_WAVE = 5.5, 45.0
 """Cycles per metre: meshes of 18 cm to 2 cm."""
 _NYQUIST = 0.45
@@ -56,6 +64,10 @@ full."""
 _AROUND_M = (9.0, 0.6)
 """Along and up, over which it is asked how much of the mesh shows as it should: longer than a gap,
 no higher than what hides its foot."""
+_MULTIPLES, _ALIKE = (1 / 3, 1 / 2, 2 / 3, 1.0, 3 / 2, 2.0, 3.0), 0.04
+"""Of a mesh's strongest frequency, that its others may have, and how well they are known."""
+_SLANT = 0.25
+"""Of the frequency along: by what the two ways of wires differ where panels slope by a tenth."""
 _LEAST_DOWN = 2.0
 """Cycles per metre: upright wires look the same on a slope."""
 _SLOPES = np.round(np.arange(-5, 6) * 0.1, 1)
@@ -115,6 +127,7 @@ def find_lattice(
         peaks = [p for p in peaks if not _same(p, best)]
     if not waves:
         return None
+    waves = _of_one_mesh(waves)
     found: list[list[Floats]] = [[], [], []]
     for number, (wall, size_m) in enumerate(zip(walls, pixel_m, strict=True)):
         size = _cells(wall, size_m)
@@ -131,6 +144,37 @@ def find_lattice(
     # A channel without any pattern, as colour in grey pictures, tells nothing; it must not divide.
     usual = np.median(ground, axis=-1) + 1e-9 * np.eye(len(behind))
     return Lattice(np.array(waves), wire, gain, usual)
+
+
+def _of_one_mesh(waves: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Those of some waves, the strongest first, that belong to one mesh.
+
+    A mesh that is lit from before throws its shadow on the ground behind, as regular as itself: at
+    frequencies that are no simple multiples of its own, since the ground is further off, and
+    aslant, since the sun is: where a mesh's wires slant, they slant both ways alike.
+    """
+
+    def simple(one: float, other: float) -> bool:
+        return any(abs(abs(one) - each * abs(other)) < _ALIKE * abs(other) for each in _MULTIPLES)
+
+    def is_level(wave: tuple[float, float]) -> bool:
+        return abs(wave[1]) < _LEAST_DOWN
+
+    def both_ways(wave: tuple[float, float]) -> bool:
+        return is_level(wave) or any(
+            abs(wave[0] - other[0]) < _ALIKE * wave[0]
+            and abs(wave[1] + other[1]) < _SLANT * wave[0]
+            for other in waves
+        )
+
+    along, down = next((wave for wave in waves if both_ways(wave)), waves[0])
+    slants = not is_level((along, down))
+    return [
+        wave
+        for wave in waves
+        if simple(wave[0], along)
+        and (both_ways(wave) or (slants and (is_level(wave) or simple(wave[1], down))))
+    ]
 
 
 def mesh_left(
@@ -157,10 +201,9 @@ def mesh_left(
     edge = round(room * CELL_M / pixel_m)
     larger = np.pad(wall, ((edge, edge), (0, 0), (0, 0)), mode="edge")
     upright = _moved(larger, -lift_m / pixel_m)
-    parts = _energies(upright, pixel_m, lattice.waves, (size[0], size[1] + 2 * room))
     mesh, ground, usual, light = (
         _moved(each, cell_lift)[room : room + size[1]]
-        for each in (*_contrasted(*parts, lattice), parts[2][0])
+        for each in _matched(upright, pixel_m, lattice, (size[0], size[1] + 2 * room))
     )
     shows = light > BLACK
     if usable is not None:
@@ -296,27 +339,27 @@ def _energies(
     """
     channels = [np.ascontiguousarray(wall[..., channel]) for channel in range(wall.shape[2])]
     fine = [_fine(channel, pixel_m) for channel in channels]
-    turned = []
-    for along, down in waves:
-        turn = _TURNED / np.hypot(along, down)
-        turned += [(along - sign * turn * down, down + sign * turn * along) for sign in (1, -1)]
+    pairs = [(along, down) for along, down in waves]
 
     def products(those: Sequence[tuple[float, float]]) -> Floats:
-        amplitude = np.stack([_amplitudes(channel, pixel_m, those, size) for channel in fine])
+        amplitude = np.stack(
+            [_amplitudes(channel, pixel_m, those, size, _MESHES_CELLS) for channel in fine]
+        )
         return np.einsum("ikrn,jkrn->ijrn", amplitude, amplitude, optimize=True)
 
-    mesh, ground = products([(along, down) for along, down in waves]), 0.5 * products(turned)
+    mesh, ground = products(pairs), 0.5 * products(_turned(pairs))
     for one in ground.reshape(-1, *ground.shape[2:]):
         one[:] = cv2.GaussianBlur(one, (0, 0), _GROUND_CELLS)
-    behind = [
-        cv2.GaussianBlur(cv2.resize(each, size, interpolation=cv2.INTER_AREA), (0, 0),
-                         _MESHES_CELLS) for each in channels
-    ]  # fmt: skip
+    behind = [_averaged(each, size, _MESHES_CELLS) for each in channels]
     return mesh, ground, np.stack(behind)
 
 
 def _amplitudes(
-    fine: Floats, pixel_m: float, waves: Sequence[tuple[float, float]], size: tuple[int, int]
+    fine: Floats,
+    pixel_m: float,
+    waves: Sequence[tuple[float, float]],
+    size: tuple[int, int],
+    window_cells: float,
 ) -> Floats:
     """(2 K, R, N) real and imaginary parts of some waves' amplitudes in cells."""
     height, width = fine.shape
@@ -334,27 +377,54 @@ def _amplitudes(
         even, odd = narrow[along]
         cos, sin = (each(2 * np.pi * down * z).astype(np.float32) for each in (np.cos, np.sin))
         for part in (even * cos - odd * sin, even * sin + odd * cos):
-            cells = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-            parts.append(cv2.GaussianBlur(cells, (0, 0), _MESHES_CELLS))
+            parts.append(_averaged(part, size, window_cells))
     return np.stack(parts)
 
 
-def _contrasted(
-    mesh: Floats, ground: Floats, behind: Floats, lattice: Lattice
-) -> tuple[Floats, Floats, Floats]:
-    """(R, N) energies of mesh and ground, and the mesh's that is usual, against a usual ground's.
+def _matched(
+    wall: Floats, pixel_m: float, lattice: Lattice, size: tuple[int, int]
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """(R, N) energies of mesh and ground, and the mesh's that is usual, and lightness.
 
-    Where wires should be seen in several channels, those are added up that make most of them
-    against the ground's pattern: weights of a linear discriminant.
+    A picture of wires is wave times contrast, and contrast changes its sign from patch to patch of
+    ground. Times the contrast that is expected, with a linear discriminant's weights for channels,
+    it is wave times something positive, and can be averaged. Energies are given against a usual
+    ground's.
     """
-    contrast = (lattice.gain[:, None, None] * (behind - lattice.wire[:, None, None])).astype(
-        np.float32
-    )
+    channels = [np.ascontiguousarray(wall[..., channel]) for channel in range(wall.shape[2])]
+    longest_m = 1.0 / float(np.hypot(*lattice.waves.T).min())
+    blur_px = max(_BEHIND_M, _BEHIND_WAVES * longest_m) / pixel_m
+    contrast = np.stack([
+        gain * (cv2.GaussianBlur(channel, (0, 0), blur_px) - wire)
+        for channel, wire, gain in zip(channels, lattice.wire, lattice.gain, strict=True)
+    ]).astype(np.float32)  # fmt: skip
     weight = np.tensordot(np.linalg.inv(lattice.ground).astype(np.float32), contrast, axes=1)
-    usual = np.maximum((weight * contrast).sum(axis=0), 1e-9)
-    weight /= np.sqrt(usual)
-    mesh, ground = (
-        np.einsum("irn,ijrn,jrn->rn", weight, each, weight, optimize=True)
-        for each in (mesh, ground)
+    fine = np.stack([_fine(channel, pixel_m) for channel in channels])
+    product = (weight * fine).sum(axis=0)
+    expected = _averaged((weight * contrast).sum(axis=0), size, _MATCHED_CELLS)
+    expected = np.maximum(expected, 1e-6)
+    waves = [(along, down) for along, down in lattice.waves]
+    mesh = _amplitudes(product, pixel_m, waves, size, _MATCHED_CELLS)
+    ground = _amplitudes(product, pixel_m, _turned(waves), size, _MATCHED_CELLS)
+    beside = cv2.GaussianBlur(0.5 * (ground**2).sum(axis=0), (0, 0), _GROUND_CELLS)
+    return (
+        (mesh**2).sum(axis=0) / expected,
+        np.maximum(beside / expected, _QUIETEST),
+        expected,
+        _averaged(channels[0], size, _MESHES_CELLS),
     )
-    return mesh, np.maximum(ground, _QUIETEST), usual
+
+
+def _averaged(picture: Floats, size: tuple[int, int], cells: float) -> Floats:
+    """(R, N) means of a picture over windows of a deviation in cells."""
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), cells), np.float32)
+
+
+def _turned(waves: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Frequencies beside those of a mesh, two for each."""
+    turned = []
+    for along, down in waves:
+        turn = _TURNED / np.hypot(along, down)
+        turned += [(along - sign * turn * down, down + sign * turn * along) for sign in (1, -1)]
+    return turned

@@ -49,8 +49,10 @@ _LEARN_M = 6.0
 _SPARSE = 8
 _RAY_M = 0.24
 _BEFORE_M, _TALLEST_M = 0.6, 25.0
-"""How far before the fence it is asked whether something hides it: nearer, a surface model shows
-the fence itself."""
+"""How far before the fence it is asked whether something hides it. Nearer than the first, a surface
+model may show the fence itself."""
+_GROWN_M = 0.3
+"""So near, what counts stands this much higher than is usual along the fence."""
 _HIDDEN_M = 0.15
 _LEAST_PROOF = 0.1
 """Of two correlations' difference: by which what is seen through an opening fits better behind."""
@@ -376,10 +378,11 @@ def _hidden(
     at = float(line.found.chainage_m[0]) + (shot.first + columns + 0.5) * CELL_M
     xy = line.found.at(at)
     above = line.boundary.fence_height_m + _ABOVE_M - (rows + 0.5) * CELL_M
-    z = _ground(line, dsm, at)[None, :] + above[:, None]
+    ground_m = _ground(line, dsm, at)
+    z = ground_m[None, :] + above[:, None]
     away = np.array([frame.pose.x_m, frame.pose.y_m]) - xy
     far_m = np.hypot(away[:, 0], away[:, 1])
-    reach_m = np.arange(max(_BEFORE_M, 1.5 * dsm.gsd_m), _TALLEST_M, _RAY_M)
+    reach_m = np.arange(_RAY_M, _TALLEST_M, _RAY_M)
     reach_m = reach_m[reach_m < far_m.min()]
     if not len(reach_m):
         return np.zeros(shape, np.bool_)
@@ -392,7 +395,12 @@ def _hidden(
     surface = cv2.dilate(np.nan_to_num(dsm.read(affine, size), nan=-1e6), np.ones((3, 3), np.uint8))
     column = np.clip(((ends[..., 0] - west) / _RAY_M).astype(int), 0, size[1] - 1)
     row = np.clip(((north - ends[..., 1]) / _RAY_M).astype(int), 0, size[0] - 1)
-    before = surface[row, column][:, None, :]
+    before = surface[row, column]
+    near = reach_m < max(_BEFORE_M, 1.5 * dsm.gsd_m)
+    height_m = before[near] - ground_m
+    usual_m = np.maximum(np.median(height_m, axis=1, keepdims=True), 0.0)
+    before[near] = np.where(height_m > usual_m + _GROWN_M, before[near], -np.inf)
+    before = before[:, None, :]
     share = (reach_m[:, None] / far_m)[:, None, :]
     hidden = (before > z[None] + (frame.pose.z_m - z)[None] * share + _HIDDEN_M).any(axis=0)
     grown = cv2.resize(hidden.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST)

@@ -24,6 +24,9 @@ _OPEN, _MESH = 0.35, 0.5
 _LEAST_TOLD = 0.6
 """How well the mesh is told, over all frames, for a place to be judged."""
 _LEAST_WIDTH_M, _LEAST_HEIGHT_M = 0.3, 0.4
+_JOINT_M = (0.2, 0.36)
+"""Width and height of what belongs to an opening, between mesh: less is a post, or a rail, kerb or
+drain behind the mesh that is as light as its wires, and does not join one opening to the next."""
 _LEAST_FILLED = 0.65
 """Share of an opening's box that is open."""
 _LEAST_STRENGTH = 0.7
@@ -158,8 +161,7 @@ def seen_whole(view: Panorama, height_m: float) -> list[tuple[int, int]]:
 
 def openings_in(view: Panorama, looks: Sequence[Look]) -> list[Cut]:
     """Openings that are proved."""
-    open_ = (view.told > _LEAST_TOLD) & (view.left < _OPEN) & view.within
-    open_ = cv2.morphologyEx(open_.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    open_ = _open(view)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(open_, connectivity=4)
     mesh, found = view.mesh, []
     for index in range(1, count):
@@ -190,6 +192,17 @@ def openings_in(view: Panorama, looks: Sequence[Look]) -> list[Cut]:
             )
         )
     return found
+
+
+def _open(view: Panorama) -> npt.NDArray[np.uint8]:
+    """(R, N) 1 where mesh is gone, 0 elsewhere."""
+    told = view.told > _LEAST_TOLD
+    gone = (told & (view.left < _OPEN) & view.within).astype(np.uint8)
+    gone = cv2.morphologyEx(gone, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    # What could not be told may be open: only mesh parts one opening from the next.
+    free = (view.within & ~(told & (view.left >= _OPEN))).astype(np.uint8)
+    joint = np.ones([round(size_m / CELL_M) for size_m in reversed(_JOINT_M)], np.uint8)
+    return np.asarray(gone & cv2.morphologyEx(free, cv2.MORPH_OPEN, joint))
 
 
 def _edges(mesh: Mask) -> tuple[Floats, Floats]:

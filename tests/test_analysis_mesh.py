@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -42,7 +43,7 @@ def test_no_mesh_no_pattern() -> None:
 
 def test_mesh_as_light_as_what_lies_behind_it_is_not_told() -> None:
     chance = np.random.default_rng(3)
-    behind = 120 + 60 * np.sin(2 * np.pi * X / 3.0)[None] + chance.normal(0, 4.0, (180, 600))
+    behind = 120 + 60 * np.sin(2 * np.pi * X / 3.0)[None] ** 3 + chance.normal(0, 4.0, (180, 600))
     wall = (behind + wires(X)[None] * (120 - behind)).astype(np.float32)
     wall[:, 350:400] = behind[:, 350:400]  # cut out
     lattice = find_lattice([wall], [PIXEL_M])
@@ -53,6 +54,38 @@ def test_mesh_as_light_as_what_lies_behind_it_is_not_told() -> None:
     assert np.median(left[10:-10, 15:23]) == pytest.approx(1.0, abs=0.35)
     assert left[10:-10, 91:96].max() < 0.3
     assert told[10:-10, 91:96].min() > 0.9
+
+
+def test_mesh_before_ground_now_lighter_now_darker_than_its_wires_is_told() -> None:
+    chance = np.random.default_rng(8)
+    mottles = cv2.GaussianBlur(chance.normal(0, 1, (180, 600)), (0, 0), 8.0)  # of some 20 cm
+    behind = 120 + 12 * mottles / mottles.std() + chance.normal(0, 5.0, (180, 600))
+    behind[:, 500:] += 50  # where it is plain what wires are like
+    wall = (behind + wires(X)[None] * (120 - behind)).astype(np.float32)
+    wall[60:, 300:370] = behind[60:, 300:370]  # cut out
+    lattice = find_lattice([wall], [PIXEL_M])
+    assert lattice is not None
+    left, told = mesh_left(wall, PIXEL_M, lattice)
+    around, hole = np.s_[3:-3, 10:70], np.s_[19:-4, 79:89]
+    assert (told[around] > 0.6).mean() > 0.8
+    assert (left[around][told[around] > 0.6] > 0.35).mean() > 0.95
+    assert (told[hole] > 0.6).mean() > 0.6
+    assert (left[hole][told[hole] > 0.6] < 0.35).mean() > 0.95
+
+
+def test_a_meshs_shadow_on_the_ground_behind_is_not_the_mesh() -> None:
+    chance = np.random.default_rng(9)
+    # As it falls 10 % further off and aslant; only one of its two families of stripes is strong.
+    shadow = wires(0.55 * (X[None] * 1.1 + 0.8 * Z), 0.05)
+    ground = 160 - 36 * shadow + chance.normal(0, 4.0, (180, 600))
+    wall = (ground + diamonds(X[None], Z) * (60 - ground)).astype(np.float32)
+    wall[60:, 300:380] = ground[60:, 300:380]
+    lattice = find_lattice([wall], [PIXEL_M])
+    assert lattice is not None
+    assert {float(each) % 10.0 for each in np.abs(lattice.waves).round(0).ravel()} == {0.0}
+    left, _ = mesh_left(wall, PIXEL_M, lattice)
+    assert np.median(left[19:-4, 79:91]) < 0.2
+    assert np.median(left[5:-5, 10:65]) > 0.7
 
 
 SLOPE = np.where(X > 3.0, 0.4 * (X - 3.0), 0.0)[None]
@@ -103,7 +136,7 @@ def test_where_nothing_can_be_seen_of_the_fence_nothing_is_told() -> None:
 
 def test_colour_tells_mesh_that_is_as_light_as_what_lies_behind_it() -> None:
     chance = np.random.default_rng(6)
-    light = 120 + 60 * np.sin(2 * np.pi * X / 3.0)[None] + chance.normal(0, 4.0, (180, 600))
+    light = 120 + 60 * np.sin(2 * np.pi * X / 3.0)[None] ** 3 + chance.normal(0, 4.0, (180, 600))
     blue = 108 + 8 * np.sin(2 * np.pi * X / 2.3)[None] + chance.normal(0, 1.0, (180, 600))
     behind = np.stack([light, blue], axis=-1)
     steel = np.array([120.0, 128.0])

@@ -106,19 +106,24 @@ def line() -> FenceLine:
     return FenceLine(boundary, 0, track, track, np.zeros(2))
 
 
-@pytest.fixture(scope="module")
-def dsm(tmp_path_factory: pytest.TempPathFactory) -> SurfaceModel:
-    path = tmp_path_factory.mktemp("dsm") / "dsm.tif"
-    heights = np.full((1, 60, 60), GROUND_M, np.float32)
-    heights[0, 30] += FENCE_M  # the fence itself stands in the surface model
+def surface(heights: Any, path: Path, gsd_m: float) -> SurfaceModel:
+    """A surface model of 60 m from 20 m west of the fence's start, and 30.5 m north of it."""
     with rasterio.open(
-        path, "w", driver="GTiff", count=1, height=60, width=60, dtype="float32",
-        crs="EPSG:32647", transform=Affine(1, 0, X0 - 20, 0, -1, Y0 + 30.5),
+        path, "w", driver="GTiff", count=1, height=len(heights), width=len(heights),
+        dtype="float32", crs="EPSG:32647",
+        transform=Affine(gsd_m, 0, X0 - 20, 0, -gsd_m, Y0 + 30.5),
     ) as file:  # fmt: skip
-        file.write(heights)
+        file.write(np.asarray(heights, np.float32)[None])
     from pyproj import CRS
 
     return SurfaceModel.open(path, CRS.from_epsg(32647), (X0 - 5, Y0 - 5, X0 + 25, Y0 + 5))
+
+
+@pytest.fixture(scope="module")
+def dsm(tmp_path_factory: pytest.TempPathFactory) -> SurfaceModel:
+    heights = np.full((60, 60), GROUND_M)
+    heights[30] += FENCE_M  # the fence itself stands in the surface model
+    return surface(heights, tmp_path_factory.mktemp("dsm") / "dsm.tif", 1.0)
 
 
 def frame_of(grey: Any, path: Path, pose: Pose = POSE) -> Frame:
@@ -186,6 +191,19 @@ def test_a_bush_before_the_fence_is_no_hole(
     view = look_from_the_side(frames, line, dsm)
     assert view.openings == ()
     assert not view.saw(8.5, 9.8)
+    assert view.saw(10.5, 12.5)
+
+
+@pytest.mark.parametrize(("grown", "found"), [(np.s_[301:308, 283:296], 0), (np.s_[0:0], 1)])
+def test_what_grows_at_the_fences_foot_hides_it_and_the_fence_itself_does_not(
+    line: FenceLine, tmp_path: Path, grown: Any, found: int
+) -> None:
+    heights = np.full((600, 600), GROUND_M)
+    heights[304:307] += 1.2  # the fence, as much of it as a surface model shows
+    heights[grown] = GROUND_M + 1.7  # from 0.4 m behind the fence to 0.3 m before it
+    frames = frames_of(tmp_path, POSE, OTHER, hole=(8.5, 9.4, 0.3, 1.2))
+    view = look_from_the_side(frames, line, surface(heights, tmp_path / "dsm.tif", 0.1))
+    assert len(view.openings) == found
     assert view.saw(10.5, 12.5)
 
 

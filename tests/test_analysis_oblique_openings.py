@@ -81,6 +81,25 @@ def test_what_is_below_the_mesh_does_not_join_a_hole() -> None:
     assert (cut.left, cut.right) == (300, 318)
 
 
+def test_a_strip_as_light_as_the_wires_does_not_join_a_hole() -> None:
+    looks = look(), look()
+    for each in looks:
+        each.left[30:37, 250:500] = 0.1  # a drain behind the fence, 0.28 m high
+        each.left[24:FOOT, 300:318] = 0.0
+    (cut,) = cuts(*looks)
+    assert (cut.left, cut.right) == (300, 318)
+    assert (cut.top, cut.bottom) == (24, FOOT)
+
+
+def test_a_place_that_is_not_told_does_not_part_an_opening() -> None:
+    looks = look(), look()
+    for each in looks:
+        each.left[TOP:FOOT, 300:350] = 0.0
+        each.told[TOP + 5 : FOOT, 322:328] = 0.0
+    (cut,) = cuts(*looks)
+    assert (cut.left, cut.right) == (300, 350)
+
+
 def test_mesh_pushed_down_is_not_seen_whole() -> None:
     looks = look(), look()
     for each in looks:
