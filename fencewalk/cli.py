@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import errno
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -78,6 +80,9 @@ def app() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
+    # What is left then goes with the process: to search it for garbage once more takes a while.
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
     try:
         result = app.main(args=arguments, prog_name="fencewalk", standalone_mode=False)
     except click.exceptions.Abort:
