@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -186,16 +187,25 @@ def strip_picture(path: Path, length_m: float, gsd_m: float) -> None:
             dataset.write(block, window=rasterio.windows.Window(first, 0, width, rows))
 
 
-def command(picture: Path, out: Path, jobs: int) -> float:
-    """Wall seconds of the command with some processes; an idle machine is needed."""
+def command(picture: Path, out: Path, jobs: int, times: int = 1) -> float:
+    """Wall seconds of the command with some processes, run `times` times side by side.
+
+    An idle machine is needed.
+    """
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     order = [sys.executable, "-m", "fencewalk", "analyze", str(picture), "--only", "footpaths"]
-    subprocess.run(
-        [*order, "--out", str(out), "--jobs", str(jobs)], check=True, stdout=subprocess.DEVNULL
-    )
+    running = []
+    for number in range(times):
+        own = out.with_name(f"{out.name}-{number}") if number else out
+        shutil.rmtree(own, ignore_errors=True)
+        whole = [*order, "--out", str(own), "--jobs", str(jobs)]
+        running.append(subprocess.Popen(whole, stdout=subprocess.DEVNULL))
+    if any(process.wait() for process in running):
+        raise click.ClickException("the command failed")
     wall_s, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    click.echo(f"{jobs} process(es): {wall_s:.1f} s, {cpu_s:.1f} s of processor")
+    side_by_side = f", {times} such runs side by side" if times > 1 else ""
+    click.echo(f"{jobs} process(es){side_by_side}: {wall_s:.1f} s, {cpu_s:.1f} s of processor")
     return wall_s
 
 
@@ -206,7 +216,10 @@ def command(picture: Path, out: Path, jobs: int) -> float:
     show_default=True, help="Metres of band.",
 )  # fmt: skip
 @click.option("--jobs", default=1, help="Also the command, with one and with so many processes.")
-def speed(work: Path, lengths_m: tuple[float, ...], jobs: int) -> None:
+@click.option(
+    "--beside", is_flag=True, help="And as many runs of one process side by side: what is possible."
+)
+def speed(work: Path, lengths_m: tuple[float, ...], jobs: int, beside: bool) -> None:
     """CPU seconds for 60 m by 1 km at 5 cm, memory, and the filter against scikit-image's Sato."""
     work.mkdir(parents=True, exist_ok=True)
     for length_m in lengths_m:
@@ -228,6 +241,11 @@ def speed(work: Path, lengths_m: tuple[float, ...], jobs: int) -> None:
             click.echo(
                 f"{jobs} processes {walls[0] / walls[1]:.2f} times as fast; same output: {same}"
             )
+            if beside:
+                together_s = command(picture, work / "out-1", 1, times=jobs)
+                click.echo(
+                    f"{jobs} runs side by side do {jobs * walls[0] / together_s:.2f} times the work"
+                )
     # One channel and one scale against one width of the bank of 16 directions on two channels.
     size = 1024
     lab = np.random.default_rng(0).normal(800, 60, (3, size, size)).astype(np.int16)
