@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
+from scipy import ndimage
 
 from analysis.heights import SurfaceModel
 from analysis.mapping import Frame, PoseSpec, read_frames
@@ -46,6 +47,8 @@ _LEAST_STRETCH_M = 2.0
 _LEAST_FRAMED = 0.9
 _LEARN_SHOTS = 24
 _LEARN_M = 6.0
+_GROUND_M, _BUSH_M = 0.5, 4.0
+"""Steps at which the ground's height is read along the fence, and the length of what is none."""
 _SPARSE = 8
 _RAY_M = 0.24
 _BEFORE_M, _TALLEST_M = 0.6, 25.0
@@ -421,13 +424,18 @@ def _tones(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _ground(line: FenceLine, dsm: SurfaceModel, chainage_m: npt.NDArray[Any]) -> FloatArray:
-    """Height of the ground along the fence: the lowest of the surface 1.5 m to either side."""
-    low_m, high_m = float(chainage_m[0]), float(chainage_m[-1])
-    at = np.linspace(low_m, high_m, max(2, round(high_m - low_m)))
+    """Height of the ground along the fence: the lowest of the surface 1.5 m to either side, less
+    what rises for a few metres only, as bushes do that stand on both sides."""
+    first_m, last_m = float(line.found.chainage_m[0]), float(line.found.chainage_m[-1])
+    low_m = max(float(chainage_m[0]) - _BUSH_M, first_m)
+    high_m = min(float(chainage_m[-1]) + _BUSH_M, last_m)
+    at = np.arange(math.floor(low_m / _GROUND_M), math.ceil(high_m / _GROUND_M) + 1) * _GROUND_M
+    at = np.clip(at, first_m, last_m)
     xy, direction = line.found.at(at), line.found.direction_at(at)
     away = np.column_stack([-direction[:, 1], direction[:, 0]])
     points = np.concatenate([xy + offset * away for offset in (-1.5, -1.0, 1.0, 1.5)])
     z = dsm.at(points).reshape(4, -1)
     lowest = np.nanmin(np.where(np.isfinite(z), z, np.inf), axis=0)
+    lowest = ndimage.grey_opening(lowest, round(_BUSH_M / _GROUND_M) | 1, mode="nearest")
     lowest = np.where(np.isfinite(lowest), lowest, np.nan)
     return np.asarray(np.interp(chainage_m, at, lowest))

@@ -207,6 +207,17 @@ def test_what_grows_at_the_fences_foot_hides_it_and_the_fence_itself_does_not(
     assert view.saw(10.5, 12.5)
 
 
+def test_bushes_on_both_sides_do_not_lift_the_fence(line: FenceLine, tmp_path: Path) -> None:
+    heights = np.full((600, 600), GROUND_M)
+    heights[285:325, 275:305] += 0.5  # 3 m along, 2 m to either side
+    frames = frames_of(tmp_path, POSE, OTHER, hole=(8.5, 9.4, 0.8, 1.5))
+    (opening,) = look_from_the_side(
+        frames, line, surface(heights, tmp_path / "a.tif", 0.1)
+    ).openings
+    assert opening.low_m == pytest.approx(0.8, abs=0.15)
+    assert opening.high_m == pytest.approx(1.5, abs=0.15)
+
+
 def test_before_a_background_as_light_as_the_wires_nothing_is_said(
     line: FenceLine, dsm: SurfaceModel, tmp_path: Path
 ) -> None:
