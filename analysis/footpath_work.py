@@ -9,6 +9,7 @@ from typing import Any
 import rasterio
 import shapely
 
+import analysis.fence.network as fence_network
 from analysis.access import Meeting
 from analysis.crew import Crew
 from analysis.footpaths import Footpath, FootpathConfig, PathClass
@@ -122,6 +123,8 @@ _LOOP_M2 = 50_000.0
 
 def _look(orthos: tuple[Path, ...], area: shapely.Geometry, window: Window) -> WindowRidges:
     """The ridges in one window; for another process."""
+    # Fences come before footpaths, and the memory of one network is enough at a time.
+    fence_network.let_go()
     config = FootpathConfig()
     with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         ortho = Orthophoto.open(orthos)

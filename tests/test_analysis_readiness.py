@@ -7,6 +7,9 @@ import sys
 
 import pytest
 
+from analysis.fence import network
+from analysis.readiness import get_ready
+
 SHOW = """
 import sys
 from analysis.readiness import get_ready
@@ -25,3 +28,10 @@ def test_what_will_be_needed_is_loaded_and_nothing_else(fence: bool, footpaths: 
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == [f"{fence} {int(fence)}", f"{footpaths} {int(footpaths)}"]
+
+
+def test_one_network_at_a_time_holds_memory() -> None:
+    get_ready(fence=True, footpaths=False)
+    assert network._session.cache_info().currsize == 1
+    get_ready(fence=False, footpaths=True)
+    assert network._session.cache_info().currsize == 0
