@@ -128,10 +128,11 @@ def analyze(
             read_oblique(sources.oblique, ortho)
         key = _key(inputs, models, sources, spec)
         kept = out / _KEPT
+        # Squares of plots take seconds each, the others one or two, slices of ground a tenth.
         work = [
+            *plot_work(ortho, sources, spec),
             *_fence_work(ortho, sources, spec),
             *footpath_work(ortho, sources, spec),
-            *plot_work(ortho, sources, spec),
             *whole_ground_work(ortho),
         ]
         results = run_pieces(work, kept, key, _TYPES, crew, progress)
