@@ -13,6 +13,7 @@ import rasterio
 import shapely
 
 from analysis.crew import Crew
+from analysis.footpaths.alongside import without_rows
 from analysis.footpaths.config import FootpathConfig
 from analysis.footpaths.evidence import Evidence, RidgePixels, Scores, Window, WindowRidges
 from analysis.footpaths.graph import (
@@ -59,7 +60,7 @@ class Footpath:
         width_m: median.
         inferred_frac: share of its length that was bridged and not seen.
         evidence: cue name to strength.
-        reason: why it is of its class, where the road beside it told so.
+        reason: why it is of its class, where the road or other lines beside it told so.
     """
 
     centreline: shapely.LineString
@@ -194,7 +195,8 @@ def joined(
         _footpath(way, profile, config, network)
         for way, profile in zip(ways, profiles, strict=True)
     ]
-    return sorted(paths, key=lambda path: (-path.length_m, path.centreline.coords[0]))
+    paths = sorted(paths, key=lambda path: (-path.length_m, path.centreline.coords[0]))
+    return without_rows(paths)
 
 
 T = TypeVar("T")
