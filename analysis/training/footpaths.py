@@ -26,13 +26,16 @@ from analysis.training.unet import Batch, Course, course_options, fit
 
 Array = npt.NDArray[Any]
 
+WIDTHS = (16, 24, 32, 64, 128)
+"""Channels of the network's five scales: most of what tells a path from its look-alikes is around
+it, and coarse scales cost little."""
 CROP_PX = 256
 BATCH = 8
 POOL = 400
 """Pictures kept to cut from; the oldest gives way to each new one."""
 SCENE_SHARE = 2.0
 GROUND_SHARE = 0.9
-REAL_SHARE = 0.8
+REAL_SHARE = 1.2
 """Of pictures from scenes, on real ground and from traced ones, for each that is painted."""
 CROPS_PER_CANVAS = 24
 ON_PATH = 0.5
@@ -154,7 +157,7 @@ def main(
     }
     click.echo(json.dumps({**told, "seed": course.seed}))
     pool = Pool(sources, np.random.default_rng(course.seed))
-    fit(len(CLASS_WEIGHT), course, pool.batch, loss_of, unfolded=False)
+    fit(len(CLASS_WEIGHT), course, pool.batch, loss_of, unfolded=False, widths=WIDTHS)
 
 
 if __name__ == "__main__":

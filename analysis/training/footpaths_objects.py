@@ -55,7 +55,8 @@ def paint_road(canvas: Canvas) -> None:
 def paint_paved_path(canvas: Canvas) -> None:
     """A built path: even width, sharp edges, one colour."""
     rng = canvas.rng
-    far = distance_m(canvas, wandering_line(canvas, "road" if rng.random() < 0.6 else "straight"))
+    kind = str(rng.choice(["road", "walk", "straight"], p=[0.45, 0.25, 0.3]))
+    far = distance_m(canvas, wandering_line(canvas, kind))
     mean, deviation = material(rng, SEALED)
     alpha = stripe(far, rng.uniform(0.9, 3.2), rng.uniform(0.06, 0.15))
     fill(canvas, alpha, mean, deviation * 0.7)
@@ -129,6 +130,31 @@ def paint_wall(canvas: Canvas, line: Array | None = None) -> None:
         mean[0] = rng.uniform(8, 25)
     blend(canvas, alpha, mean, texture(rng, canvas.size_px) * deviation)
     canvas.cover(np.maximum(alpha, 0))
+
+
+def paint_stone_wall(canvas: Canvas) -> None:
+    """A wall of stones laid dry: light and dark stones, fallen in places, grass at its foot."""
+    rng, size = canvas.rng, canvas.size_px
+    line = wandering_line(canvas, str(rng.choice(["straight", "road", "legs"])))
+    far = distance_m(canvas, line)
+    width = rng.uniform(0.35, 1.1)
+    if rng.random() < 0.5:  # not mown, not trodden
+        own = canvas.lab.mean(axis=(0, 1))
+        foot = stripe(far, width + rng.uniform(0.4, 1.5), 0.5)
+        canvas.lab[..., 0] -= foot * rng.uniform(0, 0.25) * own[0]
+    if rng.random() < 0.7:
+        aside = rng.normal(0, 1, 2)
+        aside *= rng.uniform(0.2, 0.7) / canvas.gsd_m / (np.linalg.norm(aside) + 1e-6)
+        dark = stripe(distance_m(canvas, line + aside), width, 0.2)
+        canvas.lab[..., 0] *= 1 - dark * rng.uniform(0.2, 0.6)
+    ragged = width * np.exp(rng.uniform(0.1, 0.5) * noise(rng, size, 0.8 / canvas.gsd_m))
+    alpha = stripe(far, ragged, 0.12)
+    if rng.random() < 0.5:
+        alpha = alpha * np.clip(1.2 + noise(rng, size, rng.uniform(1, 6) / canvas.gsd_m), 0, 1)
+    stone = np.array([rng.uniform(35, 75), rng.normal(0, 2), rng.normal(5, 4)], np.float32)
+    grain = noise(rng, size, rng.uniform(0.15, 0.5) / canvas.gsd_m) * rng.uniform(3, 12)
+    blend(canvas, alpha, stone, grain.astype(np.float32))
+    canvas.cover(alpha)
 
 
 def paint_edgings(canvas: Canvas) -> None:

@@ -37,6 +37,7 @@ AFTER = (
     (objects.paint_water, 0.08),
     (objects.paint_wall, 0.30),
     (objects.paint_wall, 0.15),
+    (objects.paint_stone_wall, 0.20),
     (objects.paint_edgings, 0.30),
     (objects.paint_roof, 0.25),
     (objects.paint_roof, 0.15),

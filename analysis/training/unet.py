@@ -27,7 +27,7 @@ from corridor import InputError, atomic_path, write_json
 PLANES = 6
 """Of `analysis.footpaths.channels.network_input`."""
 WIDTHS = (16, 24, 32, 48, 48)
-"""Channels at 0.2, 0.4, 0.8, 1.6 and 3.2 m, on pixels of 0.1 m."""
+"""Channels at 0.2, 0.4, 0.8, 1.6 and 3.2 m, on pixels of 0.1 m, if no others are asked for."""
 _WEIGHT_DECAY = 1e-3
 _WARM_STEPS = 100
 _LEAST_RATE_FRAC = 0.02
@@ -67,18 +67,24 @@ class UNet(nn.Module):
 
     (N, 6, H, W) as of `network_input`, H and W multiples of 32, to (N, classes, H / 2, W / 2)
     logits, or to (N, classes, H, W) if the answer is unfolded again.
+
+    Args:
+        classes: of the answer.
+        unfolded: whether the answer is as fine as the picture.
+        widths: channels at each of five scales.
     """
 
-    def __init__(self, classes: int, *, unfolded: bool) -> None:
+    def __init__(self, classes: int, *, unfolded: bool, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
+        self.widths = widths
         self.fold = nn.PixelUnshuffle(2)
         self.down = nn.ModuleList(
-            Block(a, b) for a, b in zip((4 * PLANES, *WIDTHS[:-1]), WIDTHS, strict=True)
+            Block(a, b) for a, b in zip((4 * PLANES, *widths[:-1]), widths, strict=True)
         )
         self.up = nn.ModuleList(
-            Block(WIDTHS[i + 1] + WIDTHS[i], WIDTHS[i]) for i in range(len(WIDTHS) - 1)
+            Block(widths[i + 1] + widths[i], widths[i]) for i in range(len(widths) - 1)
         )
-        self.head = nn.Conv2d(WIDTHS[0], classes * (4 if unfolded else 1), 1)
+        self.head = nn.Conv2d(widths[0], classes * (4 if unfolded else 1), 1)
         self.unfold = nn.PixelShuffle(2) if unfolded else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,6 +98,51 @@ class UNet(nn.Module):
             x = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = self.up[index](torch.cat([x, kept[index]], dim=1))
         return self.unfold(self.head(x))
+
+
+def widened(state: dict[str, Tensor], net: UNet) -> dict[str, Tensor]:
+    """Weights of a narrower network, with which a wider one gives the same answers.
+
+    What is new is as it was drawn for `net`, and nothing listens to it yet (Chen and others,
+    Net2Net, 2016).
+
+    Args:
+        state: of the narrower network.
+        net: the wider one, as it was drawn.
+
+    Raises:
+        RuntimeError: if the weights are of something else, or of a wider network.
+    """
+    drawn = net.state_dict()
+    if state.keys() != drawn.keys():
+        raise RuntimeError("of another kind of network")
+    grown = {}
+    for name, new in drawn.items():
+        old, new = state[name], new.clone()
+        if old.ndim != new.ndim or any(a > b for a, b in zip(old.shape, new.shape, strict=True)):
+            raise RuntimeError(f"{name} is {tuple(old.shape)}, and {tuple(new.shape)} here")
+        if new.ndim < 4:
+            new[tuple(slice(0, length) for length in old.shape)] = old
+        else:
+            rows = old.shape[0]
+            new[:rows] = 0
+            new[:rows, _listened_to(name, old, state, net)] = old
+        grown[name] = new
+    return grown
+
+
+def _listened_to(name: str, old: Tensor, state: dict[str, Tensor], net: UNet) -> Tensor:
+    """Which inputs of a wider layer those of a narrower one are.
+
+    The first layer on the way up gets two lots of channels, from below and from aside.
+    """
+    inputs = torch.arange(old.shape[1])
+    way, level, *_, layer, _ = name.split(".") if name.count(".") > 2 else ("", "0", "", "")
+    if way != "up" or layer != "0":
+        return inputs
+    aside = state[f"down.{level}.layers.0.weight"].shape[0]
+    below = old.shape[1] - aside
+    return torch.where(inputs < below, inputs, inputs - below + net.widths[int(level) + 1])
 
 
 @dataclass(frozen=True)
@@ -172,11 +223,12 @@ def fit(
     loss_of: Callable[[Tensor, Tensor, Tensor], Tensor],
     *,
     unfolded: bool,
+    widths: tuple[int, ...] = WIDTHS,
 ) -> None:
     """Trains a network, and writes the mean of its weights, ONNX file and log as it goes on.
 
     Args:
-        classes, unfolded: of the network.
+        classes, unfolded, widths: of the network; it can go on from a narrower one's weights.
         course: how long and how.
         batch: draws what to learn from next.
         loss_of: of logits, target and weight.
@@ -186,10 +238,10 @@ def fit(
     """
     torch.set_num_threads(1)
     torch.manual_seed(course.seed)
-    net = UNet(classes, unfolded=unfolded).to(memory_format=torch.channels_last)
+    net = UNet(classes, unfolded=unfolded, widths=widths).to(memory_format=torch.channels_last)
     if course.resume is not None:
         try:
-            net.load_state_dict(torch.load(course.resume))
+            net.load_state_dict(widened(torch.load(course.resume), net))
         except (RuntimeError, UnpicklingError) as error:
             raise InputError(
                 course.resume, str(error), f"weights of this network, {classes} classes"
