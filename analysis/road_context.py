@@ -234,7 +234,7 @@ def _split(
         if named[start]:
             found = [reason for reason in reasons[start:end] if reason]
             most = max(sorted(set(found)), key=found.count)
-            piece = _named(piece, most, len(found) / (end - start))
+            piece = piece.named_other(most, len(found) / (end - start))
         pieces.append(piece)
     return pieces
 
@@ -293,22 +293,8 @@ def _without_apart(
         apart = [number for number in apart if number not in joined]
     result = list(paths)
     for number in apart:
-        result[number] = _named(paths[number], APART, 1.0)
+        result[number] = paths[number].named_other(APART, 1.0)
     return result
-
-
-def _named(path: Footpath, reason: str, share: float) -> Footpath:
-    """The path as a line that is none; its confidence is the share of it that the reason holds for.
-
-    What the picture alone said stays in its evidence.
-    """
-    return replace(
-        path,
-        path_class=PathClass.OTHER_LINEAR,
-        reason=reason,
-        confidence=share,
-        evidence={**path.evidence, "picture": path.confidence},
-    )
 
 
 def _runs(mask: BoolArray) -> list[tuple[int, int]]:

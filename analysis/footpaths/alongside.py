@@ -8,7 +8,6 @@ beside it, of whatever kind they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,13 +77,7 @@ def without_rows(paths: Sequence[Footpath]) -> list[Footpath]:
     told = alongside([path.centreline for path in paths])
     shares = told[:, 1:].max(axis=1, initial=0.0)
     return [
-        replace(
-            path,
-            path_class=PathClass.OTHER_LINEAR,
-            reason=IN_A_ROW,
-            confidence=float(share),
-            evidence={**path.evidence, "picture": path.confidence},
-        )
+        path.named_other(IN_A_ROW, float(share))
         if share >= LEAST_SHARE and path.path_class is PathClass.FOOTPATH
         else path
         for path, share in zip(paths, shares, strict=True)
@@ -111,6 +104,8 @@ def _met(feelers: Array, way: Array, owner: Array, lines: Array, tree: shapely.S
     feeler, line = feeler[other], line[other]
     # Where a feeler meets a line twice, the nearer place is as good as the other.
     meet = shapely.point_on_surface(shapely.intersection(feelers[feeler], lines[line]))
+    there = ~shapely.is_empty(meet)  # a mere touch can be lost to rounding
+    feeler, line, meet = feeler[there], line[there], meet[there]
     _, theirs = _places(lines[line], shapely.line_locate_point(lines[line], meet))
     along = np.abs((theirs * way[feeler]).sum(axis=1)) >= _LEAST_COSINE
     return np.bincount(feeler[along], minlength=len(feelers))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,6 +76,19 @@ class Footpath:
     def length_m(self) -> float:
         """Of the centreline."""
         return float(self.centreline.length)
+
+    def named_other(self, reason: str, share: float) -> Footpath:
+        """The path as a line that is none; its confidence is the share that the reason holds for.
+
+        What the picture alone said stays in its evidence.
+        """
+        return replace(
+            self,
+            path_class=PathClass.OTHER_LINEAR,
+            reason=reason,
+            confidence=share,
+            evidence={**self.evidence, "picture": self.confidence},
+        )
 
 
 def find_footpaths(
