@@ -50,6 +50,8 @@ class Footpath:
 
 
 _FROM_WALL_M = 0.8
+_FROM_FENCE_M = 0.5
+_BEHIND_FENCE_M = 15.0  # as far as a way round might lead
 _THROUGH_A_HOUSE = 1000.0
 _LOOKS = ("worn", "dark", "trodden", "faint")
 _SHARES = np.array([0.5, 0.16, 0.18, 0.16])
@@ -60,7 +62,12 @@ _STRENGTH = {Difficulty.EASY: (0.7, 1.0), Difficulty.REAL: (0.35, 1.0), Difficul
 
 @dataclass(frozen=True)
 class _Place:
-    """What a path's course and look depend on, beside one fence."""
+    """What a path's course and look depend on, beside one fence.
+
+    Attributes:
+        built: where houses stand.
+        closed: that, and what lies behind the fence: nobody walks through it where it stands.
+    """
 
     spec: SceneSpec
     index: int
@@ -68,6 +75,7 @@ class _Place:
     terrain: Terrain
     site: Site
     built: shapely.Geometry
+    closed: shapely.Geometry
     palette: Palette
     ground: tuple[Material, ...]
 
@@ -91,7 +99,9 @@ def lay_paths(
     shapely.prepare(built)
     paths: list[Footpath] = []
     for index, fence in enumerate(fences):
-        place = _Place(spec, index, fence, terrain, site, built, palette, grounds[index])
+        closed = shapely.union(built, _behind(fence))
+        shapely.prepare(closed)
+        place = _Place(spec, index, fence, terrain, site, built, closed, palette, grounds[index])
         # Paths of the first epoch are there in the second; what led to a mended breach is used
         # less, and ends at the fence.
         first = spec.chance(f"paths {fence.side}")
@@ -116,6 +126,14 @@ def lay_paths(
                 at_m = 0.5 * (breach.start_m + breach.end_m)
                 paths += _to_fence(place, fresh, at_m, True)
     return tuple(paths)
+
+
+def _behind(fence: Fence) -> shapely.Geometry:
+    """The ground from half a metre before a fence to some metres behind it."""
+    line = shapely.LineString(fence.line.xy)
+    left = float(fence.side.outward)
+    inside = shapely.buffer(line, -left * _BEHIND_FENCE_M, single_sided=True)
+    return shapely.union(inside, shapely.buffer(line, _FROM_FENCE_M))
 
 
 def _used(breach: Breach) -> float:
@@ -175,14 +193,14 @@ def _habit(
 def _to_fence(
     place: _Place, chance: np.random.Generator, at_m: float, crosses: bool
 ) -> list[Footpath]:
-    spec, fence, terrain, built = place.spec, place.fence, place.terrain, place.built
+    spec, fence, terrain, closed = place.spec, place.fence, place.terrain, place.closed
     out = fence.side.outward
     foot, left = fence.line.at(at_m)[0], fence.line.left_at(at_m)[0] * out
     along = fence.line.direction_at(at_m)[0]
     reach_m = float(chance.uniform(0.5, 1.0)) * spec.band_m
     start = foot + left * reach_m + along * float(chance.normal(0.0, 0.7)) * reach_m
     before = foot + left * 1.5
-    outer = _walk(start, before, terrain, built, int(chance.integers(2**30)))
+    outer = _walk(start, before, terrain, closed, int(chance.integers(2**30)))
     inward_m, aside = float(chance.uniform(1.5, 6.0)), float(chance.normal(0.0, 0.25))
     if crosses:
         # It ends where the paving begins, on which nobody leaves a trace.
@@ -212,7 +230,8 @@ def _to_fence(
             + left * float(chance.uniform(4.0, 14.0))
             + along * side * float(chance.uniform(6.0, 20.0))
         )
-        branch = _smoothed(_walk(start, joint, terrain, built, int(chance.integers(2**30))), keep=0)
+        way = _walk(start, joint, terrain, closed, int(chance.integers(2**30)))
+        branch = _smoothed(way, keep=0)
         if branch.length_m > 5.0:
             paths.append(
                 Footpath(branch, 0.8 * width_m, look, 0.85 * strength, patchy, (4.0, 0.2), seed + 1)
@@ -245,7 +264,7 @@ def _elsewhere(place: _Place, chance: np.random.Generator) -> Footpath | None:
         )
         xy += gaussian_filter1d(chance.normal(0.0, 0.9, xy.shape), 2.0, axis=0)
     else:
-        xy = _walk(ends[0], ends[1], terrain, built, int(chance.integers(2**30)))
+        xy = _walk(ends[0], ends[1], terrain, place.closed, int(chance.integers(2**30)))
     line = _smoothed(xy, keep=0)
     if line.length_m < 10.0 or not all(site.clear(x, y, 0.5) for x, y in line.xy[::4]):
         return None
@@ -263,15 +282,15 @@ def _elsewhere(place: _Place, chance: np.random.Generator) -> Footpath | None:
 
 
 def _walk(
-    start: FloatArray, goal: FloatArray, terrain: Terrain, built: shapely.Geometry, seed: int
+    start: FloatArray, goal: FloatArray, terrain: Terrain, closed: shapely.Geometry, seed: int
 ) -> FloatArray:
     """The way of least effort between two places: round what is rough, not straight up a slope.
 
-    What would start in a house starts beside it.
+    What would start where nobody can walk starts beside it.
     """
-    if shapely.contains_xy(built, *start):
+    if shapely.contains_xy(closed, *start):
         start = shapely.get_coordinates(
-            shapely.shortest_line(shapely.boundary(built), shapely.Point(start))
+            shapely.shortest_line(shapely.boundary(closed), shapely.Point(start))
         )[0]
     px_m = 0.75
     low, high = np.minimum(start, goal) - 9.0, np.maximum(start, goal) + 9.0
@@ -286,7 +305,7 @@ def _walk(
     east_m, north_m = np.meshgrid(
         window.x_m(0) + px_m * np.arange(width), window.y_m(0) - px_m * np.arange(height)
     )
-    cost[shapely.contains_xy(built, east_m, north_m)] *= _THROUGH_A_HOUSE
+    cost[shapely.contains_xy(closed, east_m, north_m)] *= _THROUGH_A_HOUSE
     ends = [
         (
             int(np.clip((top - p[1]) / px_m, 0, height - 1)),

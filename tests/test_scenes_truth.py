@@ -131,6 +131,22 @@ def test_paths_that_cross_lead_through_a_breach_and_no_other_meets_the_fence(
 
 
 @FEW
+@given(SPECS)
+def test_nobody_walks_through_a_fence_but_where_the_path_meets_it(spec: SceneSpec) -> None:
+    layout = lay_out(spec)
+    for path in layout.paths:
+        line = shapely.LineString(path.line.xy)
+        for number, fence in enumerate(layout.fences):
+            crossed = shapely.get_coordinates(
+                shapely.intersection(line, shapely.LineString(fence.line.xy))
+            )
+            if not len(crossed):
+                continue
+            assert path.fence == number
+            assert fence.line.locate(crossed)[0] == pytest.approx(path.meets_m, abs=1.0)
+
+
+@FEW
 @given(seed=st.integers(1, 10_000))
 def test_no_path_leads_through_a_house(seed: int) -> None:
     layout = lay_out(SceneSpec(seed, preset=Preset.VILLAGE, length_m=150.0))
