@@ -2,12 +2,13 @@
 
 Needs the extra `train`. What it learns from is painted (`footpaths_paint`), cut from folders that
 `fencewalk scene` wrote, painted on real pictures that hold no footpath (`--ground`), or cut from
-real pictures with traced paths (`--real`). How a training runs is told in `unet`.
+real pictures with traced paths (`--real`). How a training runs is told in `course`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from analysis.footpaths.channels import network_input, to_lab
+from analysis.training.course import Batch, Course, course_options, fit
 from analysis.training.footpaths_paint import CANVAS_PX, Sample, Source, painted, read_ground
 from analysis.training.footpaths_real import traced_samples
 from analysis.training.footpaths_scenes import scene_samples
-from analysis.training.unet import Batch, Course, course_options, fit
+from analysis.training.painters import Painters
 
 Array = npt.NDArray[Any]
 
@@ -90,13 +92,28 @@ def loss_of(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return total + 0.5 * dice
 
 
-class Pool:
-    """Pictures to learn from, renewed as they are used."""
+def mixed(sources: list[tuple[Source, float]]) -> Callable[[np.random.Generator], Kept]:
+    """Makes pictures of several kinds, each by its share."""
+    shares = np.array([share for _, share in sources])
+    shares /= shares.sum()
 
-    def __init__(self, sources: list[tuple[Source, float]], rng: np.random.Generator) -> None:
-        self._sources = [source for source, _ in sources]
-        shares = np.array([share for _, share in sources])
-        self._shares = shares / shares.sum()
+    def make(rng: np.random.Generator) -> Kept:
+        source, _ = sources[int(rng.choice(len(sources), p=shares))]
+        return prepared(source(rng))
+
+    return make
+
+
+class Pool:
+    """Pictures to learn from, renewed as they are used.
+
+    Args:
+        draw: gives a new picture.
+        rng: chooses crops.
+    """
+
+    def __init__(self, draw: Callable[[], Kept], rng: np.random.Generator) -> None:
+        self._draw = draw
         self._rng = rng
         self._samples: list[Kept] = []
         self._at = 0
@@ -106,8 +123,7 @@ class Pool:
 
     def renew(self) -> None:
         """Makes one more picture."""
-        source = self._sources[int(self._rng.choice(len(self._sources), p=self._shares))]
-        sample = prepared(source(self._rng))
+        sample = self._draw()
         if len(self._samples) < POOL:
             self._samples.append(sample)
         else:
@@ -156,7 +172,8 @@ def main(
         "real": [str(r) for r in real],
     }
     click.echo(json.dumps({**told, "seed": course.seed}))
-    pool = Pool(sources, np.random.default_rng(course.seed))
+    draw = Painters(mixed(sources), course.seed)
+    pool = Pool(draw, np.random.default_rng(course.seed))
     fit(len(CLASS_WEIGHT), course, pool.batch, loss_of, unfolded=False, widths=WIDTHS)
 
 

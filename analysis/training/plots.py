@@ -3,7 +3,7 @@
 Needs the extra `train`. It learns from the true plots of folders that `fencewalk scene` wrote, cut
 at any angle and scale and seen through other cameras, and from what looks alike and is none,
 painted on them, on painted ground, and on real ground without plots (`--ground`). Ground beyond the
-fences teaches nothing: fields there look as plots do. How a training runs is told in `unet`.
+fences teaches nothing: fields there look as plots do. How a training runs is told in `course`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from analysis.training.course import Batch, Course, course_options, fit
 from analysis.training.plots_pictures import Pictures, read_ground, read_scene
-from analysis.training.unet import Batch, Course, course_options, fit
 
 CLASSES = ("plot", "core")
 """What the logits are of: plots, and what lies well inside one (`CORE_M`), which tells neighbours
