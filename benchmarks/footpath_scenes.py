@@ -2,7 +2,7 @@
 
 How much of the truth can be seen at all is told from the picture along the true line, not by what
 was found: beneath a crown nothing is seen, and a line is faint where its middle does not stand out
-from lines parallel to it.
+from lines parallel to it. What the truth itself says can be seen, where it tells, stands beside it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ from skimage.color import rgb2lab
 from analysis.pipeline import analyze
 from analysis.raster import Orthophoto
 from analysis.results import to_wgs84
-from analysis.score import Score, ScoreSpec, as_json, pooled, read_stated, score_pair
+from analysis.score import (
+    LineTally,
+    MatchTally,
+    Score,
+    ScoreSpec,
+    as_json,
+    pooled,
+    read_stated,
+    score_pair,
+)
 from analysis.sources import AnalyzeSpec, Sources
 from corridor import read_boundaries
 from corridor.findings import Finding, FindingKind, read_findings
@@ -268,9 +277,11 @@ def tables(scenes: Sequence[Scene]) -> Iterator[str]:
     yield (
         "| | road, m | true, m | found, m | completeness | correctness | F1 | of visible metres"
         " | access points: true / found / right | false per km of fence | plots: true / found"
-        " / right | F1 | desire lines: reported / both ends true |"
+        " / right | F1 | desire lines: reported / both ends true | paths that can be seen, m"
+        " | completeness | F1 | access points that can be seen: true / right"
+        " | hidden ones: true / right |"
     )
-    yield "| --- |" + " --- |" * 12
+    yield "| --- |" + " --- |" * 17
     groups: list[tuple[str, Callable[[Scene], bool]]] = [("all", lambda scene: True)]
     for preset in sorted({scene.preset for scene in scenes}):
         groups.append((preset, lambda scene, p=preset: scene.preset == p))  # type: ignore[misc]
@@ -302,7 +313,20 @@ def _row(name: str, scenes: Sequence[Scene]) -> str:
         cells += [_frac(access.false_per_km)]
     if plots is not None:
         cells += [f"{plots.true} / {plots.found} / {plots.matched}", _frac(plots.f1)]
-    return "| " + " | ".join([*cells, f"{crossings[0]} / {crossings[1]}"]) + " |"
+    cells.append(f"{crossings[0]} / {crossings[1]}")
+    return "| " + " | ".join([*cells, *_seen_cells(paths, access)]) + " |"
+
+
+def _seen_cells(paths: LineTally | None, access: MatchTally | None) -> Iterator[str]:
+    """What the truth itself says can be seen; `–` where it does not tell."""
+    if paths is None or paths.seen_m is None:
+        yield from ["–"] * 5
+        return
+    yield f"{paths.seen_m:.0f}"
+    yield _frac(paths.completeness_seen)
+    yield _frac(paths.f1_seen)
+    for recall in (access.recall_seen, access.hidden) if access is not None else ():
+        yield f"{recall.total} / {recall.found}"
 
 
 def _seen_table(metres: Sequence[Metres]) -> Iterator[str]:

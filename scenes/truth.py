@@ -15,12 +15,15 @@ from corridor import Boundary
 from corridor.findings import BreachType, FencePiece, FenceState, Finding, FindingKind
 from scenes.crowns import heights_at
 from scenes.fences import Fence
+from scenes.footpaths import Footpath
 from scenes.layout import EPSG, Layout
 from scenes.lines import FloatArray, Line
-from scenes.visibility import look_at
+from scenes.visibility import Sight, look_at
 
 _COVER_STEP_M = 0.05
 _MOSTLY_FRAC = 0.75
+_NEAR_FENCE_M = 6.0
+"""Of a path to a fence, the stretch that shows that it leads there."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def tell_truth(layout: Layout) -> Truth:
                 "geometry": _geometry(layout, fence.line),
             }
         )
-    findings += _paths(layout, boundaries)
+    sights = look_at(layout)
+    findings += _paths(layout, boundaries, sights)
     findings += _plots(layout, boundaries)
     crown_rows = [
         {
@@ -121,6 +125,7 @@ def tell_truth(layout: Layout) -> Truth:
     layers = {
         "fence_line": geopandas.GeoDataFrame(fence_rows, geometry="geometry", crs="EPSG:4326"),
         "crowns": _table(crown_rows, ["height_m", "radius_m"]),
+        "footpaths_seen": _table(_seen_rows(layout, sights), ["finding_id"]),
     }
     return Truth(findings, pieces, layers, boundaries)
 
@@ -231,20 +236,43 @@ def _breaches(
     return findings
 
 
-def _paths(layout: Layout, boundaries: list[Boundary]) -> list[Finding]:
+def _path_id(number: int) -> str:
+    return f"P{number:03d}"
+
+
+def _seen_rows(layout: Layout, sights: list[Sight]) -> list[dict[str, Any]]:
+    """The stretches of each path that can be seen."""
+    return [
+        {
+            "finding_id": _path_id(number),
+            "geometry": _geometry(layout, path.line.between(start_m, end_m)),
+        }
+        for number, (path, sight) in enumerate(zip(layout.paths, sights, strict=True), 1)
+        for start_m, end_m in sight.stretches
+    ]
+
+
+def _seen_at(path: Footpath, sight: Sight, place: FloatArray) -> float:
+    """The share that can be seen of a path within 6 m along it of a place (2,) on it."""
+    at_m = float(path.line.locate(place)[0][0])
+    start_m = max(0.0, at_m - _NEAR_FENCE_M)
+    return sight.seen_frac(start_m, min(path.line.length_m, at_m + _NEAR_FENCE_M))
+
+
+def _paths(layout: Layout, boundaries: list[Boundary], sights: list[Sight]) -> list[Finding]:
     findings = []
-    sights = look_at(layout)
     for number, (path, sight) in enumerate(zip(layout.paths, sights, strict=True), 1):
         route, side, at_m = "", None, None
         if path.fence is not None and path.meets_m is not None:
             fence, boundary = layout.fences[path.fence], boundaries[path.fence]
             route, side = fence.route, fence.side
             at_m = _Chainage(fence, boundary)(path.meets_m)
+            place = fence.line.at(path.meets_m)
             findings.append(
                 Finding(
                     finding_id=f"A{number:03d}",
                     kind=FindingKind.ACCESS_POINT,
-                    geometry=shapely.Point(to_lonlat(layout, fence.line.at(path.meets_m))[0]),
+                    geometry=shapely.Point(to_lonlat(layout, place)[0]),
                     confidence=1.0,
                     severity=5 if path.crosses else 3,
                     route=route,
@@ -253,11 +281,12 @@ def _paths(layout: Layout, boundaries: list[Boundary]) -> list[Finding]:
                     chainage_end_m=at_m,
                     width_m=path.width_m,
                     crosses_fence=path.crosses,
+                    extra={"visible_frac": round(_seen_at(path, sight, place), 3)},
                 )
             )
         findings.append(
             Finding(
-                finding_id=f"P{number:03d}",
+                finding_id=_path_id(number),
                 kind=FindingKind.FOOTPATH,
                 geometry=_geometry(layout, path.line),
                 confidence=1.0,

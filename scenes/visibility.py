@@ -38,10 +38,17 @@ class Sight:
             on both of its sides by more than an eye needs and than that ground differs from itself.
         contrast: by how much it differs (CIELAB, median over what nothing stands over); 0 if all of
             it is hidden.
+        stretches: [start, end) in metres along its line, in order: what of it is seen.
     """
 
     visible_frac: float
     contrast: float
+    stretches: tuple[tuple[float, float], ...]
+
+    def seen_frac(self, start_m: float, end_m: float) -> float:
+        """The share that is seen of a piece of the line, start < end."""
+        seen_m = sum(max(0.0, min(b, end_m) - max(a, start_m)) for a, b in self.stretches)
+        return seen_m / (end_m - start_m)
 
 
 def look_at(layout: Layout) -> list[Sight]:
@@ -79,9 +86,25 @@ def _look(layout: Layout, renderer: Renderer, path: Footpath) -> Sight:
         if house.distance(shapely.MultiPoint(foot)) == 0.0:
             hidden |= shapely.contains_xy(house, foot[:, 0], foot[:, 1])
     if hidden.all():
-        return Sight(0.0, 0.0)
+        return Sight(0.0, 0.0, ())
     seen = (worn >= least) & ~hidden
-    return Sight(float(seen.mean()), float(np.median(worn[~hidden])))
+    return Sight(
+        visible_frac=float(seen.mean()),
+        contrast=float(np.median(worn[~hidden])),
+        stretches=stretches_of(seen, path.line.length_m),
+    )
+
+
+def stretches_of(seen: npt.NDArray[np.bool_], length_m: float) -> tuple[tuple[float, float], ...]:
+    """Stretches [start, end) in metres along a line of which every sample is seen.
+
+    Args:
+        seen: (N,) of every 0.5 m, each in the middle of what it stands for.
+        length_m: of the line; its last sample stands for all up to there.
+    """
+    cuts_m = np.append(_STEP_M * np.arange(len(seen)), length_m)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], seen.astype(np.int8), [0]])))
+    return tuple((float(cuts_m[a]), float(cuts_m[b])) for a, b in edges.reshape(-1, 2))
 
 
 def _within(

@@ -10,6 +10,18 @@ import numpy as np
 import pytest
 import shapely
 from click.testing import CliRunner
+from stated_things import (
+    FRAME,
+    KILOMETRE,
+    VISIBLE,
+    access,
+    breach,
+    footpath,
+    line,
+    pieces,
+    plot,
+    stated,
+)
 
 from analysis.score import (
     Calibration,
@@ -25,95 +37,21 @@ from analysis.score import (
     write_diagram,
 )
 from analysis.score.source import FenceLine
-from corridor import InputError, LocalFrame, Side
+from corridor import InputError, Side
 from corridor.findings import (
     BreachType,
     FencePiece,
-    FenceState,
     Finding,
     FindingKind,
     write_gpkg,
 )
 from fencewalk.commands.score import score as score_command
 
-FRAME = LocalFrame(106.9, 27.7)
-ALL = frozenset(FindingKind)
-
-
-def line(*xy: tuple[float, float]) -> shapely.LineString:
-    return shapely.LineString(FRAME.to_lonlat(xy))
-
-
-def breach(
-    start_m: float,
-    end_m: float,
-    name: str = "B1",
-    kind: BreachType = BreachType.GAP,
-    side: Side = Side.LEFT,
-    confidence: float = 1.0,
-    **extra: float,
-) -> Finding:
-    return Finding(
-        name,
-        FindingKind.BREACH,
-        line((start_m, 0), (end_m, 0)),
-        confidence,
-        breach_type=kind,
-        route="G75",
-        side=side,
-        chainage_start_m=start_m,
-        chainage_end_m=end_m,
-        length_m=end_m - start_m,
-        extra=extra,
-    )
-
-
-def footpath(*xy: tuple[float, float], confidence: float = 1.0, **extra: object) -> Finding:
-    return Finding("P", FindingKind.FOOTPATH, line(*xy), confidence, width_m=0.5, extra=extra)
-
-
-def access(x: float, y: float = 0.0) -> Finding:
-    point = shapely.Point(FRAME.to_lonlat([(x, y)])[0])
-    return Finding("A", FindingKind.ACCESS_POINT, point, 1.0)
-
-
-def plot(x: float, width_m: float = 10.0) -> Finding:
-    ring = FRAME.to_lonlat([(x, 0), (x + width_m, 0), (x + width_m, 10), (x, 10)])
-    return Finding("F", FindingKind.PLOT, shapely.Polygon(ring), 1.0)
-
-
-def pieces(*ends: tuple[float, str], confidence: float = 1.0) -> tuple[FencePiece, ...]:
-    made, start_m = [], 0.0
-    for end_m, state in ends:
-        made.append(
-            FencePiece(
-                line((start_m, 0), (end_m, 0)),
-                "G75",
-                Side.LEFT,
-                start_m,
-                end_m,
-                FenceState(state),
-                confidence,
-            )
-        )
-        start_m = end_m
-    return tuple(made)
-
-
-def stated(*findings: Finding, fence: tuple[FencePiece, ...] | None = None) -> Stated:
-    return Stated("file", findings, ALL, fence)
-
-
-KILOMETRE = pieces((1000.0, "intact"))
-
 
 def breaches_of(found: list[Finding], truth: list[Finding]):
     tally = score_pair(stated(*found, fence=KILOMETRE), stated(*truth, fence=KILOMETRE)).breaches
     assert tally is not None
     return tally
-
-
-VISIBLE = {"visible_frac": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 from scipy.ndimage import maximum_filter
+from shapely.ops import substring
 
 from corridor import Boundary, InputError, LocalFrame, Side, Track
 from corridor.findings import BreachType, FenceState, FindingKind
@@ -26,7 +27,7 @@ from scenes.lines import Line
 from scenes.render import Renderer
 from scenes.spec import Difficulty, FenceKind, Preset, SceneSpec, Season
 from scenes.truth import Truth, drawn_boundaries, tell_truth
-from scenes.visibility import look_at
+from scenes.visibility import Sight, look_at, stretches_of
 from scenes.write import grid_of
 
 SPECS = st.builds(
@@ -52,6 +53,7 @@ def in_metres(layout: Layout, geometry: shapely.Geometry) -> shapely.Geometry:
 
 
 def check(layout: Layout, truth: Truth) -> None:
+    seen_stretches_lie_on_their_paths(layout, truth)
     for fence, boundary in zip(layout.fences, truth.boundaries, strict=True):
         pieces = [p for p in truth.pieces if p.side is fence.side]
         states_tile(boundary, pieces)
@@ -68,6 +70,7 @@ def check(layout: Layout, truth: Truth) -> None:
                 breach_is_told(finding, pieces)
             if finding.kind is FindingKind.ACCESS_POINT:
                 access_is_where_a_path_meets_the_fence(layout, truth, where, line)
+                seen_beside_the_fence_is_told(finding, layout, truth, where)
             if finding.kind is FindingKind.PLOT:
                 # On the road's side of the fence.
                 _, offset = fence.line.locate(np.array(where.exterior.coords))
@@ -106,6 +109,34 @@ def access_is_where_a_path_meets_the_fence(
         in_metres(layout, f.geometry) for f in truth.findings if f.kind is FindingKind.FOOTPATH
     ]
     assert min(where.distance(path) for path in paths) < 0.05
+
+
+def seen_stretches_lie_on_their_paths(layout: Layout, truth: Truth) -> None:
+    seen = truth.layers["footpaths_seen"]
+    paths = {f.finding_id: f for f in truth.findings if f.kind is FindingKind.FOOTPATH}
+    assert set(seen.finding_id) <= set(paths)
+    for name, path in paths.items():
+        line = in_metres(layout, path.geometry)
+        own = [in_metres(layout, g) for g in seen.geometry[seen.finding_id == name]]
+        assert all(line.buffer(0.01).contains(one) for one in own)
+        # To within the last of the samples, which need not stand for half a metre.
+        share = sum(one.length for one in own) / line.length
+        assert share == pytest.approx(path.extra["visible_frac"], abs=0.5 / line.length)
+
+
+def seen_beside_the_fence_is_told(  # type: ignore[no-untyped-def]
+    finding, layout: Layout, truth: Truth, where: shapely.Point
+) -> None:
+    name = finding.finding_id.replace("A", "P")
+    (path,) = (f for f in truth.findings if f.finding_id == name)
+    line = in_metres(layout, path.geometry)
+    at_m = line.project(where)
+    near = substring(line, max(0.0, at_m - 6.0), at_m + 6.0).buffer(0.001)
+    seen = truth.layers["footpaths_seen"]
+    own = [in_metres(layout, g) for g in seen.geometry[seen.finding_id == name]]
+    seen_m = sum(one.intersection(near).length for one in own)
+    before_m = min(at_m, 6.0) + min(line.length - at_m, 6.0)
+    assert finding.extra["visible_frac"] == pytest.approx(seen_m / before_m, abs=0.005)
 
 
 @pytest.mark.parametrize("preset", list(Preset))
@@ -371,3 +402,35 @@ def test_a_path_is_visible_where_it_stands_out_and_nothing_is_above_it() -> None
     )
     # What is not drawn is not seen, but where the ground has an edge of its own by chance.
     assert np.mean([s.visible_frac for s in look_at(bare)]) < 0.15
+
+
+def test_what_is_seen_of_a_path_in_stretches() -> None:
+    # Samples at 0.25, 0.75, 1.25, 1.75 and 2.25 m of 2.7 m: the last stands for 0.7 m.
+    seen = stretches_of(np.array([True, True, False, False, True]), 2.7)
+    assert seen == ((0.0, 1.0), (2.0, 2.7))
+    assert stretches_of(np.array([False, False]), 1.0) == ()
+    sight = Sight(0.6, 5.0, seen)
+    assert sight.seen_frac(0.0, 2.7) == pytest.approx(1.7 / 2.7)
+    assert sight.seen_frac(0.5, 2.5) == pytest.approx(0.5)
+    assert sight.seen_frac(1.0, 2.0) == 0.0
+
+
+def test_an_access_point_tells_how_much_of_its_path_is_seen_beside_the_fence() -> None:
+    layout = lay_out(SceneSpec(606, length_m=120.0))
+    meeting = [path for path in layout.paths if path.fence is not None]
+    # Crowns over the last metres before the fence of the first path, and over what leads to them
+    # of the others.
+    at_m = [float(p.line.locate(layout.fences[p.fence].line.at(p.meets_m))[0][0]) for p in meeting]
+    covered = [
+        np.arange(at - 6.0, path.line.length_m, 1.0) if path is meeting[0] else np.arange(at - 12.0)
+        for path, at in zip(meeting, at_m, strict=True)
+    ]
+    shade = [
+        [*place, 3.0, 6.0, 5.0, 2.0]
+        for path, stations in zip(meeting, covered, strict=True)
+        for place in path.line.at(stations)
+    ]
+    truth = tell_truth(replace(layout, crowns=np.array(shade)))
+    frac = [f.extra["visible_frac"] for f in truth.findings if f.kind is FindingKind.ACCESS_POINT]
+    assert frac[0] == 0.0
+    assert min(frac[1:]) > 0.5

@@ -93,7 +93,7 @@ def test_boundaries_and_truth_are_read_by_everyone(folder: Path) -> None:
     kinds = {f.kind for f in read_findings(folder / "truth.gpkg")}
     assert FindingKind.BREACH in kinds
     layers = set(geopandas.list_layers(folder / "truth.gpkg")["name"])
-    assert layers >= {"findings", "fence_condition", "fence_line", "crowns"}
+    assert layers >= {"findings", "fence_condition", "fence_line", "crowns", "footpaths_seen"}
 
 
 def test_the_summary_says_what_was_made(folder: Path) -> None:

@@ -3,7 +3,7 @@
 from analysis.score.calibration import Calibration, CalibrationBin, calibration_of
 from analysis.score.compare import SLACK_M, ScoreSpec, score, score_pair
 from analysis.score.diagram import write_diagram
-from analysis.score.source import Stated, read_stated
+from analysis.score.source import SeenStretch, Stated, read_stated
 from analysis.score.tally import (
     BreachEvent,
     BreachTally,
@@ -29,6 +29,7 @@ __all__ = [
     "Recall",
     "Score",
     "ScoreSpec",
+    "SeenStretch",
     "StateTally",
     "Stated",
     "as_json",

@@ -20,11 +20,13 @@ from analysis.score.condition import (
     fence_length_m,
     truth_reaches,
 )
-from analysis.score.source import Stated, read_stated
+from analysis.score.source import SeenStretch, Stated, read_stated
 from analysis.score.tally import (
     PATH_WIDTH_CLASSES_M,
+    VISIBLE_FROM_FRAC,
     LineTally,
     MatchTally,
+    Recall,
     Score,
     Statement,
     class_name,
@@ -140,7 +142,13 @@ def score_pair(
             else None
         ),
         footpaths=(
-            compare_lines(*both(FindingKind.FOOTPATH), frame, inside, spec.buffer_m)
+            compare_lines(
+                *both(FindingKind.FOOTPATH),
+                frame,
+                inside,
+                spec.buffer_m,
+                truth.seen_of(truth.of_kind(FindingKind.FOOTPATH)),
+            )
             if FindingKind.FOOTPATH in kinds
             else None
         ),
@@ -182,12 +190,21 @@ def compare_lines(
     frame: LocalFrame,
     inside: shapely.Geometry | None,
     buffer_m: float,
+    seen: Sequence[SeenStretch] | None = None,
 ) -> LineTally:
     """Footpaths found against true ones by the buffer method.
 
     What lies in the buffer of the other side's lines is matched; lines are counted inside of the
     area only, but matched with lines outside of it too.
     Source: Heipke, Mayer, Wiedemann and Jamet, Evaluation of automatic road extraction, 1997.
+
+    Args:
+        found: as reported.
+        truth: as it is.
+        frame: metric, about both.
+        inside: the area in the frame, if one is given.
+        buffer_m: how far apart two lines match.
+        seen: the stretches of the truth that can be seen; None if that is not told.
     """
     found_xy = _projected(frame, [one.geometry for one in found])
     truth_xy = _projected(frame, [one.geometry for one in truth])
@@ -196,6 +213,7 @@ def compare_lines(
     if inside is not None:
         found_xy = shapely.intersection(found_xy, inside)
         truth_xy = shapely.intersection(truth_xy, inside)
+    seen_m, seen_matched_m = _seen_m(seen, frame, inside, near_found)
     found_m, truth_m = shapely.length(found_xy), shapely.length(truth_xy)
     found_matched_m = shapely.length(shapely.intersection(found_xy, near_truth))
     truth_matched_m = shapely.length(shapely.intersection(truth_xy, near_found))
@@ -221,7 +239,25 @@ def compare_lines(
         area_m2=None if inside is None else float(shapely.area(inside)),
         by_width=by_width,
         statements=tuple(statements),
+        seen_m=seen_m,
+        seen_matched_m=seen_matched_m,
     )
+
+
+def _seen_m(
+    seen: Sequence[SeenStretch] | None,
+    frame: LocalFrame,
+    inside: shapely.Geometry | None,
+    near_found: shapely.Geometry,
+) -> tuple[float | None, float]:
+    """Metres that can be seen, and those of them that are matched."""
+    if seen is None:
+        return None, 0.0
+    seen_xy = _projected(frame, [one.geometry for one in seen])
+    if inside is not None:
+        seen_xy = shapely.intersection(seen_xy, inside)
+    matched_xy = shapely.intersection(seen_xy, near_found)
+    return float(shapely.length(seen_xy).sum()), float(shapely.length(matched_xy).sum())
 
 
 def compare_points(
@@ -277,6 +313,8 @@ def _match_tally(
     errors_m: Sequence[float],
 ) -> MatchTally:
     right = {index for index, _ in pairs}
+    matched = {index for _, index in pairs}
+    hidden = {index for index, one in enumerate(truth) if _is_hidden(one)}
     return MatchTally(
         true=len(truth),
         found=len(found),
@@ -284,7 +322,13 @@ def _match_tally(
         fence_m=fence_m,
         errors_m=tuple(float(error) for error in errors_m),
         statements=tuple((f.confidence, i in right, 1.0) for i, f in enumerate(found)),
+        hidden=Recall(len(hidden & matched), len(hidden)),
     )
+
+
+def _is_hidden(finding: Finding) -> bool:
+    visible_frac = finding.extra.get("visible_frac")
+    return visible_frac is not None and float(visible_frac) < VISIBLE_FROM_FRAC
 
 
 def _assigned(cost: FloatArray) -> list[tuple[int, int]]:

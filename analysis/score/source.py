@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,14 @@ class FenceLine:
 
 
 @dataclass(frozen=True)
+class SeenStretch:
+    """A stretch of a footpath that can be seen, WGS 84, with that footpath's `finding_id`."""
+
+    finding_id: str
+    geometry: shapely.LineString
+
+
+@dataclass(frozen=True)
 class Stated:
     """What one file states, and what it does not speak of.
 
@@ -39,6 +48,7 @@ class Stated:
         kinds: the kinds of finding that the file speaks of; it may hold none of one of them.
         pieces: the fence's condition; None if it does not speak of it.
         fence_lines: where the fence runs; None if it does not speak of it.
+        footpaths_seen: what of the footpaths can be seen; None if it does not speak of it.
     """
 
     source: str
@@ -46,6 +56,7 @@ class Stated:
     kinds: frozenset[FindingKind]
     pieces: tuple[FencePiece, ...] | None = None
     fence_lines: tuple[FenceLine, ...] | None = None
+    footpaths_seen: tuple[SeenStretch, ...] | None = None
 
     def of_kind(self, kind: FindingKind) -> list[Finding]:
         """The findings of a kind; of footpaths only those not told apart as something else."""
@@ -55,14 +66,23 @@ class Stated:
             if finding.kind is kind and finding.extra.get("class") in (None, "", kind.value)
         ]
 
+    def seen_of(self, footpaths: Iterable[Finding]) -> tuple[SeenStretch, ...] | None:
+        """What of some footpaths can be seen; None if that is not stated."""
+        if self.footpaths_seen is None:
+            return None
+        names = {path.finding_id for path in footpaths}
+        return tuple(one for one in self.footpaths_seen if one.finding_id in names)
+
     def on(self, side: Side) -> Stated:
         """What is stated of one side of the road."""
         lines, pieces = self.fence_lines, self.pieces
+        findings = tuple(finding for finding in self.findings if finding.side is side)
         return replace(
             self,
-            findings=tuple(finding for finding in self.findings if finding.side is side),
+            findings=findings,
             pieces=None if pieces is None else tuple(p for p in pieces if p.side is side),
             fence_lines=None if lines is None else tuple(e for e in lines if e.side is side),
+            footpaths_seen=self.seen_of(f for f in findings if f.kind is FindingKind.FOOTPATH),
         )
 
 
@@ -93,12 +113,14 @@ def _read_gpkg(path: Path) -> Stated:
         return _read_lines(path)
     found = "findings" in layers
     fences = geopandas.read_file(path, layer="fence_line") if "fence_line" in layers else None
+    seen = geopandas.read_file(path, layer="footpaths_seen") if "footpaths_seen" in layers else None
     return Stated(
         source=str(path),
         findings=tuple(read_findings(path)) if found else (),
         kinds=frozenset(FindingKind) if found else frozenset(),
         pieces=tuple(read_condition(path)) if "fence_condition" in layers else None,
         fence_lines=None if fences is None else tuple(_fence_lines(fences)),
+        footpaths_seen=None if seen is None else tuple(_seen_stretches(seen)),
     )
 
 
@@ -111,6 +133,15 @@ def _fence_lines(table: geopandas.GeoDataFrame) -> list[FenceLine]:
                 known = Side(side) if side in set(Side) else None
                 lines.append(FenceLine(part, str(row.get("route") or ""), known))
     return lines
+
+
+def _seen_stretches(table: geopandas.GeoDataFrame) -> list[SeenStretch]:
+    return [
+        SeenStretch(str(row["finding_id"]), part)
+        for row in table.to_crs("EPSG:4326").to_dict("records")
+        for part in shapely.get_parts(row["geometry"])
+        if part.geom_type == "LineString" and not part.is_empty
+    ]
 
 
 def _read_lines(path: Path) -> Stated:

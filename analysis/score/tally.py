@@ -21,6 +21,9 @@ PATH_WIDTH_CLASSES_M: tuple[tuple[float, float], ...] = (
 )  # fmt: skip
 """Footpaths by width, half open."""
 
+VISIBLE_FROM_FRAC = 0.5
+"""What can be seen for less than this is scored apart, as hidden."""
+
 _T = TypeVar("_T")
 
 Statement = tuple[float, bool, float]
@@ -81,7 +84,7 @@ class BreachEvent:
     @property
     def is_visible(self) -> bool:
         """Whether half of it or more can be seen from above; what cannot, is scored apart."""
-        return self.visible_frac >= 0.5
+        return self.visible_frac >= VISIBLE_FROM_FRAC
 
 
 @dataclass(frozen=True)
@@ -208,11 +211,19 @@ class LineTally:
     by_width: Mapping[str, tuple[float, float]]
     """Width class to metres matched and true, of the truth that states widths."""
     statements: tuple[Statement, ...]
+    seen_m: float | None = None
+    """Metres of the truth that can be seen; None if it does not tell."""
+    seen_matched_m: float = 0.0
 
     @property
     def completeness(self) -> float | None:
         """The share of the truth that was found."""
         return self.true_matched_m / self.true_m if self.true_m else None
+
+    @property
+    def completeness_seen(self) -> float | None:
+        """The share that was found of the truth that can be seen."""
+        return self.seen_matched_m / self.seen_m if self.seen_m else None
 
     @property
     def correctness(self) -> float | None:
@@ -230,8 +241,15 @@ class LineTally:
         """The harmonic mean of completeness and correctness; 0 if one of them is 0."""
         if not self.true_m or not self.found_m:
             return None if not self.true_m and not self.found_m else 0.0
-        one, other = self.completeness or 0.0, self.correctness or 0.0
-        return 2 * one * other / (one + other) if one + other else 0.0
+        return _harmonic_mean(self.completeness, self.correctness)
+
+    @property
+    def f1_seen(self) -> float | None:
+        """The harmonic mean of completeness of what can be seen, and correctness.
+
+        A finding that matches what cannot be seen is right. None if nothing can be seen.
+        """
+        return _harmonic_mean(self.completeness_seen, self.correctness) if self.seen_m else None
 
     @property
     def inferred_correctness(self) -> float | None:
@@ -254,11 +272,18 @@ class MatchTally:
     fence_m: float
     errors_m: tuple[float, ...]
     statements: tuple[Statement, ...]
+    hidden: Recall = Recall(0, 0)
+    """Of the true ones, those that are hidden for more than half, where the truth tells."""
 
     @property
     def recall(self) -> float | None:
         """The share of the true ones that was found."""
         return self.matched / self.true if self.true else None
+
+    @property
+    def recall_seen(self) -> Recall:
+        """Recall of those that can be seen: of all if the truth does not tell."""
+        return Recall(self.matched - self.hidden.found, self.true - self.hidden.total)
 
     @property
     def precision(self) -> float | None:
@@ -367,6 +392,8 @@ def _pool_lines(tallies: Sequence[LineTally]) -> LineTally | None:
             before = by_width.get(name, (0.0, 0.0))
             by_width[name] = (before[0] + matched, before[1] + total)
     areas = [t.area_m2 for t in tallies if t.area_m2 is not None]
+    seen = [t.seen_m for t in tallies if t.seen_m is not None]
+    told = len(seen) == len(tallies)
     return LineTally(
         true_m=sum(t.true_m for t in tallies),
         true_matched_m=sum(t.true_matched_m for t in tallies),
@@ -377,6 +404,8 @@ def _pool_lines(tallies: Sequence[LineTally]) -> LineTally | None:
         area_m2=sum(areas) if len(areas) == len(tallies) else None,
         by_width=by_width,
         statements=_joined(t.statements for t in tallies),
+        seen_m=sum(seen) if told else None,
+        seen_matched_m=sum(t.seen_matched_m for t in tallies) if told else 0.0,
     )
 
 
@@ -390,7 +419,13 @@ def _pool_matches(tallies: Sequence[MatchTally]) -> MatchTally | None:
         fence_m=sum(t.fence_m for t in tallies),
         errors_m=_joined(t.errors_m for t in tallies),
         statements=_joined(t.statements for t in tallies),
+        hidden=Recall(sum(t.hidden.found for t in tallies), sum(t.hidden.total for t in tallies)),
     )
+
+
+def _harmonic_mean(one: float | None, other: float | None) -> float:
+    """0 if one of them is 0, or nothing."""
+    return 2 * one * other / (one + other) if one and other else 0.0
 
 
 def _joined(groups: Iterable[tuple[_T, ...]]) -> tuple[_T, ...]:

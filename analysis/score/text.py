@@ -53,7 +53,7 @@ def as_json(score: Score) -> dict[str, Any]:
         "fence_state": None if score.states is None else _state_json(score.states),
         "fence_line": None if score.fence_line is None else _offset_json(score.fence_line),
         "footpaths": None if score.footpaths is None else _path_json(score.footpaths),
-        "access_points": None if score.access_points is None else _match_json(score.access_points),
+        "access_points": None if score.access_points is None else _access_json(score.access_points),
         "plots": None if score.plots is None else _match_json(score.plots),
         "calibration": {
             name: {
@@ -163,6 +163,11 @@ def _path_lines(tally: LineTally) -> list[str]:
         f"  quality               {_number(tally.quality, 3)}",
         f"  F1                    {_number(tally.f1, 3)}",
     ]
+    if tally.seen_m is not None:
+        lines.append(
+            f"  of what can be seen   {_percent(tally.completeness_seen)} "
+            f"({tally.seen_matched_m:.0f} of {tally.seen_m:.0f} m), F1 {_number(tally.f1_seen, 2)}"
+        )
     if tally.inferred_m:
         lines.append(
             f"  inferred              {tally.inferred_m:.0f} m, correct "
@@ -179,6 +184,13 @@ def _match_lines(title: str, tally: MatchTally) -> list[str]:
     lines = [
         title,
         f"  found                 {_recall(Recall(tally.matched, tally.true))}",
+    ]
+    if tally.hidden.total:
+        lines += [
+            f"  of those that can be seen  {_recall(tally.recall_seen)}",
+            f"  hidden                {_recall(tally.hidden)}",
+        ]
+    lines += [
         f"  false                 {tally.found - tally.matched}"
         + (f" ({tally.false_per_km:.2f} per km)" if tally.false_per_km is not None else ""),
         f"  F1                    {_number(tally.f1, 3)}",
@@ -263,6 +275,10 @@ def _path_json(tally: LineTally) -> dict[str, Any]:
         "correctness": tally.correctness,
         "quality": tally.quality,
         "f1": tally.f1,
+        "seen_m": tally.seen_m,
+        "seen_matched_m": None if tally.seen_m is None else tally.seen_matched_m,
+        "completeness_seen": tally.completeness_seen,
+        "f1_seen": tally.f1_seen,
         "inferred_m": tally.inferred_m,
         "inferred_correctness": tally.inferred_correctness,
         "completeness_by_width": {
@@ -283,6 +299,14 @@ def _match_json(tally: MatchTally) -> dict[str, Any]:
         "f1": tally.f1,
         "false_per_km": tally.false_per_km,
         "error_median_m": tally.error_m(50),
+    }
+
+
+def _access_json(tally: MatchTally) -> dict[str, Any]:
+    return {
+        **_match_json(tally),
+        "recall_seen": _recall_json(tally.recall_seen),
+        "hidden": _recall_json(tally.hidden),
     }
 
 
