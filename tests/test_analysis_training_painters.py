@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 import numpy as np
 import pytest
 
@@ -31,3 +33,13 @@ def test_what_a_process_dies_of_is_noticed(capfd: pytest.CaptureFixture[str]) ->
     with pytest.raises(EOFError):
         Painters(broken, 1)()
     assert "the picture is gone" in capfd.readouterr().err
+
+
+def test_it_ends_when_nobody_asks_any_more() -> None:
+    before = multiprocessing.active_children()
+    painters = Painters(drawn, 1)
+    painters()
+    (worker,) = set(multiprocessing.active_children()) - set(before)
+    painters._ends[0].close()
+    worker.join(timeout=60)
+    assert worker.exitcode == 0

@@ -33,9 +33,11 @@ class Painters(Generic[Made]):
         self._next = 0
         for rng in np.random.default_rng(seed).spawn(count):
             here, there = context.Pipe(duplex=False)
-            context.Process(target=_paint, args=(make, rng, there), daemon=True).start()
-            there.close()
             self._ends.append(here)
+            context.Process(
+                target=_paint, args=(make, rng, there, tuple(self._ends)), daemon=True
+            ).start()
+            there.close()
 
     def __call__(self) -> Made:
         """The next picture.
@@ -49,9 +51,14 @@ class Painters(Generic[Made]):
 
 
 def _paint(
-    make: Callable[[np.random.Generator], Made], rng: np.random.Generator, there: Connection
+    make: Callable[[np.random.Generator], Made],
+    rng: np.random.Generator,
+    there: Connection,
+    others: tuple[Connection, ...],
 ) -> None:
-    """Makes one after the other; a full pipe lets it wait."""
+    """Makes one after the other; a full pipe lets it wait, a pipe without a reader ends it."""
+    for end in others:  # forked with the process: held open here, it would have a reader for ever
+        end.close()
     while True:
         made = make(rng)
         try:
