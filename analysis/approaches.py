@@ -32,6 +32,7 @@ from scipy.ndimage import maximum_filter1d
 from analysis.crew import Crew
 from analysis.fence_work import FenceResult
 from analysis.footpaths import Footpath, FootpathConfig, PathClass, strips
+from analysis.footpaths.alongside import LEAST_SHARE, in_rows
 from analysis.footpaths.channels import RGB_STEPS, network_input, to_lab
 from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.network import CLASSES, Network, shared_network
@@ -418,7 +419,8 @@ def _length_m(track: Track) -> float:
 def joined_paths(paths: Sequence[Footpath], approaches: Sequence[Approach]) -> list[Footpath]:
     """The paths with the approaches that are likely enough, each cut where it runs into a path.
 
-    Where a path leads up to the same place already, the approach adds nothing.
+    Where a path leads up to the same place already, the approach adds nothing. Nor is one of a row
+    of lines a way that people wore: the ribs of a slope's concrete lattice all end at its fence.
 
     Args:
         paths: as found.
@@ -426,9 +428,11 @@ def joined_paths(paths: Sequence[Footpath], approaches: Sequence[Approach]) -> l
     """
     walked = [path for path in paths if path.path_class is PathClass.FOOTPATH]
     result = list(paths)
-    for approach in sorted(approaches, key=lambda one: (-one.probability, one.chainage_m)):
-        if approach.probability < LEAST_PROBABILITY:
-            continue
+    likely = [one for one in approaches if one.probability >= LEAST_PROBABILITY]
+    beside = [path.centreline for path in paths]
+    rows = in_rows([*(one.path.centreline for one in likely), *beside])[: len(likely)]
+    likely = [one for one, share in zip(likely, rows, strict=True) if share < LEAST_SHARE]
+    for approach in sorted(likely, key=lambda one: (-one.probability, one.chainage_m)):
         way = approach.path
         others = shapely.union_all([path.centreline for path in walked]) if walked else None
         if others is not None:

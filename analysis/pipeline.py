@@ -35,6 +35,7 @@ from analysis.fence_work import (
     pieces_of,
 )
 from analysis.footpath_work import footpath_work, footpaths_found, path_findings, search_area
+from analysis.footpaths.alongside import without_rows
 from analysis.footpaths.evidence import PackedScores, RidgePixels, WindowRidges
 from analysis.fusion import fuse
 from analysis.growth import with_growth
@@ -181,7 +182,7 @@ def put_together(
     paths = footpaths_found(ortho, sources, spec, results, crew, progress)
     paths = [path for path in paths if path.confidence >= spec.least_confidence]
     lines = [fence_line(ortho, sources.boundaries, fence) for fence in fences]
-    paths = with_road(paths, lines, fences)
+    paths = without_rows(with_road(paths, lines, fences))
     if spec.footpaths and lines:
         area = search_area(ortho, sources, spec)
         found = approaches_along(ortho.paths, lines, fences, area, crew, progress)

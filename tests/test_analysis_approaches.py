@@ -161,6 +161,12 @@ def test_an_unlikely_way_is_none() -> None:
     assert joined_paths([], [approach((0, -2), (0, 14), sure=0.3)]) == []
 
 
+def test_ribs_of_a_lattice_are_no_ways_and_two_ways_side_by_side_are() -> None:
+    ribs = [approach((x, -2), (x, 14)) for x in (0.0, 4.0, 8.0, 12.0)]
+    assert joined_paths([], ribs) == []
+    assert len(joined_paths([], ribs[:2])) == 2
+
+
 # The fit
 
 

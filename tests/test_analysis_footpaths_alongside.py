@@ -51,6 +51,11 @@ def test_footpaths_of_a_row_are_named_for_what_they_are() -> None:
     assert [first, last, other] == [row[0], row[2], lone]
 
 
+def test_what_follows_the_road_is_no_company() -> None:
+    kerbs = [path(level(y)).named_other("along the road", 1.0) for y in (-3.0, 3.0, 6.0)]
+    assert without_rows([path(level(0.0)), *kerbs]) == [path(level(0.0)), *kerbs]
+
+
 def test_lines_of_other_kinds_are_company_and_keep_their_kind() -> None:
     tracks = [path(level(y), PathClass.VEHICLE_TRACK) for y in (-3.0, 3.0)]
     found = without_rows([path(level(0.0)), *tracks])

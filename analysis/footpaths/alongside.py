@@ -71,17 +71,25 @@ def alongside(lines: Sequence[shapely.LineString]) -> Array:
 def without_rows(paths: Sequence[Footpath]) -> list[Footpath]:
     """The paths, those that are one of a row of lines named `other_linear` with the reason.
 
+    A line that has a reason already (it follows the road, say) was named for what it is: people
+    walk beside a kerb or a fence, so it is no company.
+
     Args:
         paths: of all classes; each counts as a line that may run beside another.
     """
-    told = alongside([path.centreline for path in paths])
-    shares = told[:, 1:].max(axis=1, initial=0.0)
-    return [
-        path.named_other(IN_A_ROW, float(share))
-        if share >= LEAST_SHARE and path.path_class is PathClass.FOOTPATH
-        else path
-        for path, share in zip(paths, shares, strict=True)
-    ]
+    lines = [path.centreline for path in paths if not path.reason]
+    shares = iter(in_rows(lines))
+    result = []
+    for path in paths:
+        share = 0.0 if path.reason else float(next(shares))
+        row = share >= LEAST_SHARE and path.path_class is PathClass.FOOTPATH
+        result.append(path.named_other(IN_A_ROW, share) if row else path)
+    return result
+
+
+def in_rows(lines: Sequence[shapely.LineString]) -> Array:
+    """(n,) share of each line's length, 0 to 1, along which it is one of a row."""
+    return np.asarray(alongside(lines)[:, 1:].max(axis=1, initial=0.0))
 
 
 def _places(lines: Array, at_m: Array) -> tuple[Array, Array]:

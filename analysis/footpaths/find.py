@@ -122,7 +122,7 @@ def find_footpaths(
         network = shipped_network(config)
     area = search_ground(ortho, area)
     found, _ = ridges(WorkingGrid.of(ortho, config.gsd_m), area, config, network, progress)
-    return joined(ortho, area, found, config=config, network=network is not None)
+    return without_rows(joined(ortho, area, found, config=config, network=network is not None))
 
 
 def shipped_network(config: FootpathConfig) -> Network | None:
@@ -179,7 +179,8 @@ def joined(
         crew: who does it; this process if nobody is named.
 
     Returns:
-        As `find_footpaths`.
+        Paths of all classes, the longest first, each judged by itself: rows of lines are told by
+        `without_rows`, once it is known which of them follow a road.
     """
     crew = crew or Crew()
     pixels = pixels_of(found)
@@ -209,7 +210,7 @@ def joined(
         for way, profile in zip(ways, profiles, strict=True)
     ]
     paths = sorted(paths, key=lambda path: (-path.length_m, path.centreline.coords[0]))
-    return without_rows(paths)
+    return paths
 
 
 T = TypeVar("T")
