@@ -35,11 +35,13 @@ from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.judge import CUES, Judge
 from analysis.footpaths.network import MODEL, Network
 from analysis.raster import Orthophoto
+from analysis.score import read_stated
+from analysis.score.source import SeenStretch
 from analysis.training.footpaths_paint import CANVAS_PX, Sample, Source, painted, read_ground
 from analysis.training.footpaths_real import read_traced
 from analysis.training.footpaths_trust import believed, chosen_limits
 from corridor import InputError, write_json
-from corridor.findings import FindingKind, read_findings
+from corridor.findings import Finding, FindingKind
 
 Array = npt.NDArray[Any]
 OnPath = Callable[[Array], Array]
@@ -47,7 +49,6 @@ OnPath = Callable[[Array], Array]
 
 NEAR_M = 1.0
 PENALTY = 1e-3
-LEAST_VISIBLE_FRAC = 0.3
 FALSE_M_PER_HA = 20.0
 REAL_WEIGHT = 1.0
 """Of the traced pictures together, against all others together."""
@@ -97,22 +98,23 @@ def branches(
 
 
 def scene_paths(folder: Path, ortho: Orthophoto) -> OnPath:
-    """Where the paths of a generated scene are; unknown where they are hidden for the most part.
+    """Where the paths of a generated scene can be seen; unknown where they cannot.
 
     Beside a fence it is unknown too: what runs there is judged by the road (`road_context`).
     """
-    near: dict[bool, list[shapely.Geometry]] = {True: [], False: []}
-    for finding in read_findings(folder / "truth.gpkg"):
-        if finding.kind is FindingKind.FOOTPATH:
-            line = shapely.LineString(ortho.to_xy(shapely.get_coordinates(finding.geometry)))
-            visible = finding.extra.get("visible_frac")
-            seen = visible is None or float(visible) >= LEAST_VISIBLE_FRAC
-            near[seen].append(line.buffer(NEAR_M))
+    stated = read_stated(folder, "truth.gpkg")
+    paths = stated.of_kind(FindingKind.FOOTPATH)
+    seen = stated.footpaths_seen if stated.footpaths_seen is not None else paths
+
+    def near(things: Sequence[Finding | SeenStretch]) -> shapely.Geometry:
+        lines = [shapely.transform(one.geometry, ortho.to_xy) for one in things]
+        return shapely.buffer(shapely.union_all(lines), NEAR_M)
+
     fences = geopandas.read_file(folder / "truth.gpkg", layer="fence_line").to_crs(
         ortho.crs.to_wkt()
     )
     beside = shapely.buffer(fences.geometry.to_numpy(), NEAR_M)
-    clear, unknown = shapely.union_all(near[True]), shapely.union_all([*near[False], *beside])
+    clear, unknown = near(seen), shapely.union_all([near(paths), *beside])
 
     def on_path(xy: Array) -> Array:
         inside = shapely.contains_xy(clear, *xy.T).astype(float)
