@@ -150,7 +150,11 @@ def _crossed(
 
 
 def _free_ends(path: Footpath, number: int, paths: Sequence[Footpath]) -> list[FloatArray]:
-    """(2, 2) last steps of the path's free ends: from some metres back to the end itself."""
+    """(2, 2) last steps of the path's free ends: from some metres back to the end itself.
+
+    An end that runs into another path is not free. A kerb, a ditch or the fence's own shadow is no
+    path to go on by.
+    """
     ends = []
     length_m = path.centreline.length
     back_m = min(5.0, length_m)
@@ -158,7 +162,7 @@ def _free_ends(path: Footpath, number: int, paths: Sequence[Footpath]) -> list[F
         end = shapely.line_interpolate_point(path.centreline, at)
         joined = any(
             other != number
-            and paths[other].reason != ALONG_FENCE
+            and paths[other].path_class is not PathClass.OTHER_LINEAR
             and shapely.dwithin(paths[other].centreline, end, 0.5)
             for other in range(len(paths))
         )

@@ -314,7 +314,7 @@ def _match_tally(
 ) -> MatchTally:
     right = {index for index, _ in pairs}
     matched = {index for _, index in pairs}
-    hidden = {index for index, one in enumerate(truth) if _is_hidden(one)}
+    hidden = {index for index, one in enumerate(truth) if is_hidden(one)}
     return MatchTally(
         true=len(truth),
         found=len(found),
@@ -326,7 +326,8 @@ def _match_tally(
     )
 
 
-def _is_hidden(finding: Finding) -> bool:
+def is_hidden(finding: Finding) -> bool:
+    """Whether a true thing is one that can hardly be seen, and is scored apart."""
     visible_frac = finding.extra.get("visible_frac")
     return visible_frac is not None and float(visible_frac) < VISIBLE_FROM_FRAC
 
