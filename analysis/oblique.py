@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from affine import Affine
 from scipy import ndimage
 
+from analysis.fitting import fit, shifted
 from analysis.heights import SurfaceModel
 from analysis.mapping import Frame, PoseSpec, read_frames
 from analysis.mapping.frames import read_picture
@@ -131,11 +132,15 @@ def look_from_the_side(
     lattice = _learn(shots, line, dsm)
     if lattice is None:
         return SideView((), (), framed=framed)
-    looks = []
+    looks, clear = [], []
     for number, shot in enumerate(shots):
         progress(number, len(shots), "oblique frames")
-        clear = ~_hidden(shot, line, dsm, (_rows(line), shot.columns))
-        looks.append(_look(shot, line, dsm, lattice, clear))
+        clear.append(~_hidden(shot, line, dsm, (_rows(line), shot.columns)))
+        looks.append(_look(shot, line, dsm, lattice, clear[-1]))
+    above_m = line.boundary.fence_height_m + _ABOVE_M - (np.arange(_rows(line)) + 0.5) * CELL_M
+    by_m = fit(looks, np.array([_camera(shot, line, dsm) for shot in shots]), above_m)
+    looks = [shifted(*each) for each in zip(looks, by_m, clear, strict=True)]
+    shots = [_moved(*each, line) for each in zip(shots, by_m, strict=True)]
     view = panorama(looks, _rows(line), round((last_m - first_m) / CELL_M))
     openings = []
     for cut in openings_in(view, looks):
@@ -322,6 +327,29 @@ def _filled(tones: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     known = np.isfinite(tones[..., :1])
     usual = tones[known[..., 0]].mean(axis=0) if known.any() else np.float32(0.0)
     return np.where(known, tones, usual).astype(np.float32)
+
+
+def _camera(shot: _Shot, line: FenceLine, dsm: SurfaceModel) -> tuple[float, float]:
+    """Where the camera was along the fence as it runs before it, and how high above its ground."""
+    middle_m = np.array(
+        [float(line.found.chainage_m[0]) + (shot.first + shot.columns / 2) * CELL_M]
+    )
+    pose = shot.frame.pose
+    away = np.array([pose.x_m, pose.y_m]) - line.found.at(middle_m)[0]
+    along_m = float(middle_m[0] + away @ line.found.direction_at(middle_m)[0])
+    return along_m, pose.z_m - float(_ground(line, dsm, middle_m)[0])
+
+
+def _moved(shot: _Shot, by_m: FloatArray, line: FenceLine) -> _Shot:
+    """A shot whose pose no longer misplaces the fence by so much along it and up.
+
+    What turned the camera a little is taken for a step aside: at the fence it is the same.
+    """
+    middle_m = line.found.chainage_m[:1] + (shot.first + shot.columns / 2) * CELL_M
+    east, north = line.found.direction_at(middle_m)[0] * by_m[0]
+    pose = shot.frame.pose
+    pose = replace(pose, x_m=pose.x_m - east, y_m=pose.y_m - north, z_m=pose.z_m - by_m[1])
+    return replace(shot, frame=replace(shot.frame, pose=pose))
 
 
 def _look(
