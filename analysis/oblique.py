@@ -137,7 +137,7 @@ def look_from_the_side(
         progress(number, len(shots), "oblique frames")
         clear.append(~_hidden(shot, line, dsm, (_rows(line), shot.columns)))
         looks.append(_look(shot, line, dsm, lattice, clear[-1]))
-    above_m = line.boundary.fence_height_m + _ABOVE_M - (np.arange(_rows(line)) + 0.5) * CELL_M
+    above_m = line.boundary.fence_height_m + _ABOVE_M - _middles(_rows(line))
     by_m = fit(looks, np.array([_camera(shot, line, dsm) for shot in shots]), above_m)
     looks = [shifted(*each) for each in zip(looks, by_m, clear, strict=True)]
     shots = [_moved(*each, line) for each in zip(shots, by_m, strict=True)]
@@ -327,6 +327,10 @@ def _filled(tones: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     known = np.isfinite(tones[..., :1])
     usual = tones[known[..., 0]].mean(axis=0) if known.any() else np.float32(0.0)
     return np.where(known, tones, usual).astype(np.float32)
+
+
+def _middles(cells: int) -> FloatArray:
+    return (np.arange(cells, dtype=np.float64) + 0.5) * CELL_M
 
 
 def _camera(shot: _Shot, line: FenceLine, dsm: SurfaceModel) -> tuple[float, float]:
