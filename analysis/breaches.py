@@ -11,7 +11,14 @@ from analysis.fence_work import Breach, FenceResult
 from analysis.growth import OVERGROWN
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine, Layers, piece_line
-from corridor.findings import BreachType, FencePiece, FenceState, Finding, FindingKind
+from corridor.findings import (
+    NOT_SEEN_FROM_THE_SIDE,
+    BreachType,
+    FencePiece,
+    FenceState,
+    Finding,
+    FindingKind,
+)
 
 _PLACE_REACH_M = 50.0
 """How near a village, field or bus stop draws people to a breach."""
@@ -108,7 +115,12 @@ def severity_of(breach: Breach, behind: Sequence[str]) -> int:
 
 
 def next_step(piece: FencePiece) -> str:
-    """What a stretch asks for; nothing where its fence stands, or where none is to be seen."""
+    """What a stretch asks for; nothing where its fence stands, or where none is to be seen.
+
+    Where it was asked whether the mesh is whole, and not seen, it asks for another look.
+    """
+    if piece.state is FenceState.INTACT and piece.reason == NOT_SEEN_FROM_THE_SIDE:
+        return "look_again_obliquely"
     if piece.state is FenceState.OBSCURED:
         return "clear_growth" if piece.reason == OVERGROWN else "look_again_obliquely"
     if piece.state is FenceState.UNSEEN:

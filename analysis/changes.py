@@ -11,7 +11,15 @@ import shapely
 from analysis.epochs import Earlier, Registration
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine, piece_line, to_picture, to_wgs84, with_extra
-from corridor.findings import FencePiece, FenceState, Finding, FindingKind
+from analysis.side_view import NOT_PHOTOGRAPHED
+from corridor.findings import (
+    NOT_SEEN_FROM_THE_SIDE,
+    BreachType,
+    FencePiece,
+    FenceState,
+    Finding,
+    FindingKind,
+)
 
 _SLACK_M = 1.0
 _CHANGED_M = 0.5
@@ -115,7 +123,14 @@ def _breach(
             told[number] = status or told.get(number) or "persisting"
             return None, None
     moved = _moved(ortho, was, line, start_m, end_m)
-    whole = _share(pieces[index], start_m, end_m, FenceState.INTACT)
+    # A hole is not seen from above: where nobody looked from the side again, it may still be there.
+    looked_at = [
+        piece
+        for piece in pieces[index]
+        if was.breach_type is not BreachType.HOLE
+        or piece.reason not in (NOT_SEEN_FROM_THE_SIDE, NOT_PHOTOGRAPHED)
+    ]
+    whole = _share(looked_at, start_m, end_m, FenceState.INTACT)
     if whole >= _MENDED_FRAC:
         return None, with_extra(moved, status="repaired", next_step=None)
     if _share(pieces[index], start_m, end_m, FenceState.NO_FENCE) >= _MENDED_FRAC:

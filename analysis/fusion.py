@@ -8,8 +8,9 @@ from dataclasses import replace
 from analysis.access import Meeting
 from analysis.fence_work import Breach, FenceResult, Stretch, laid_over
 from analysis.footpaths import Footpath, PathClass
-from analysis.oblique import Opening, SideView
-from corridor.findings import BreachType, FenceState
+from analysis.results import FenceLine
+from analysis.side_view import NOT_PHOTOGRAPHED, Opening, SideView
+from corridor.findings import NOT_SEEN_FROM_THE_SIDE, BreachType, FenceState
 
 _NEAR_M = 1.5
 """A path's centreline and the breach it leads through agree within this."""
@@ -70,7 +71,42 @@ def fuse(
             continue
         elif meeting.crosses and not meeting.inferred:
             fence = _suspect(fence, at_m, path, strength)
-    return fence
+    return fence if view is None else _with_what_was_not_seen(fence, view)
+
+
+def side_notes(
+    lines: Sequence[FenceLine], fences: Sequence[FenceResult], views: Sequence[SideView | None]
+) -> list[str]:
+    """How many metres of each fence were seen from the side; none without frames."""
+    notes = []
+    for line, fence, view in zip(lines, fences, views, strict=True):
+        if view is None:
+            continue
+        metres = dict.fromkeys(("", NOT_SEEN_FROM_THE_SIDE, NOT_PHOTOGRAPHED), 0.0)
+        for each in fence.stretches:
+            if each.state is not FenceState.NO_FENCE:
+                for start_m, end_m, reason in view.told_of(each.start_m, each.end_m):
+                    metres[reason] += end_m - start_m
+        seen_m, unseen_m, elsewhere_m = metres.values()
+        notes.append(
+            f"{line.name}: {seen_m:.0f} m of fence seen from the side, {unseen_m:.0f} m not seen "
+            f"from the side, {elsewhere_m:.0f} m not photographed from the side"
+        )
+    return notes
+
+
+def _with_what_was_not_seen(fence: FenceResult, view: SideView) -> FenceResult:
+    """Says so where a fence is intact from above alone: there, a hole would not be known of."""
+    stretches = []
+    for each in fence.stretches:
+        if each.state is FenceState.INTACT and not each.reason:
+            stretches += [
+                replace(each, start_m=start_m, end_m=end_m, reason=reason)
+                for start_m, end_m, reason in view.told_of(each.start_m, each.end_m)
+            ]
+        else:
+            stretches.append(each)
+    return replace(fence, stretches=tuple(stretches))
 
 
 def _suspect(fence: FenceResult, at_m: float, path: Footpath, strength: float) -> FenceResult:

@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float32]
 CELL_M = 0.04
 _MESHES_CELLS = 2.0
 """Deviation of the window a mesh is learned in: 8 cm, one to two meshes."""
-_MATCHED_CELLS = 3.0
+MATCHED_CELLS = 3.0
 """Of the window it is looked for in: 12 cm, less than half of the narrowest opening. More than that
 it is learned in, over which contrasts of both signs cancel: here they do not."""
 _BEHIND_M, _BEHIND_WAVES = 0.04, 0.4
@@ -401,11 +401,11 @@ def _matched(
     weight = np.tensordot(np.linalg.inv(lattice.ground).astype(np.float32), contrast, axes=1)
     fine = np.stack([_fine(channel, pixel_m) for channel in channels])
     product = (weight * fine).sum(axis=0)
-    expected = _averaged((weight * contrast).sum(axis=0), size, _MATCHED_CELLS)
+    expected = _averaged((weight * contrast).sum(axis=0), size, MATCHED_CELLS)
     expected = np.maximum(expected, 1e-6)
     waves = [(along, down) for along, down in lattice.waves]
-    mesh = _amplitudes(product, pixel_m, waves, size, _MATCHED_CELLS)
-    ground = _amplitudes(product, pixel_m, _turned(waves), size, _MATCHED_CELLS)
+    mesh = _amplitudes(product, pixel_m, waves, size, MATCHED_CELLS)
+    ground = _amplitudes(product, pixel_m, _turned(waves), size, MATCHED_CELLS)
     beside = cv2.GaussianBlur(0.5 * (ground**2).sum(axis=0), (0, 0), _GROUND_CELLS)
     return (
         (mesh**2).sum(axis=0) / expected,

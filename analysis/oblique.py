@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,16 @@ import numpy.typing as npt
 from affine import Affine
 from scipy import ndimage
 
+from analysis.fitting import fit, shifted
 from analysis.heights import SurfaceModel
 from analysis.mapping import Frame, PoseSpec, read_frames
 from analysis.mapping.frames import read_picture
 from analysis.mesh import CELL_M, Lattice, find_lattice, mesh_left
-from analysis.openings import Cut, Look, openings_in, panorama, seen_whole
+from analysis.openings import Cut, Look, openings_in, panorama, seen_whole, told_twice
 from analysis.parallax import Spot, inner, lies_behind
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine
+from analysis.side_view import Opening, SideView, Spans
 from corridor import InputError, Progress, silent
 from corridor.camera import inside, project
 from corridor.values import FloatArray
@@ -59,44 +61,6 @@ _GROWN_M = 0.3
 _HIDDEN_M = 0.15
 _LEAST_PROOF = 0.1
 """Of two correlations' difference: by which what is seen through an opening fits better behind."""
-
-
-@dataclass(frozen=True)
-class Opening:
-    """An opening in the mesh, seen from the side.
-
-    Attributes:
-        start_m, end_m: chainages.
-        low_m, high_m: heights above the ground.
-        strength: 0 to 1, how little of the mesh's pattern is left there.
-        frames: how many frames showed it.
-        to_top: whether it has no mesh above it.
-    """
-
-    start_m: float
-    end_m: float
-    low_m: float
-    high_m: float
-    strength: float
-    frames: int
-    to_top: bool = False
-
-
-@dataclass(frozen=True)
-class SideView:
-    """What the frames show of one fence.
-
-    Attributes:
-        seen: (start, end) chainages where the mesh was told, in order, without overlap.
-        openings: in order.
-    """
-
-    seen: tuple[tuple[float, float], ...]
-    openings: tuple[Opening, ...]
-
-    def saw(self, start_m: float, end_m: float) -> bool:
-        """Whether all of a stretch was seen."""
-        return any(low <= start_m and end_m <= high for low, high in self.seen)
 
 
 @dataclass(frozen=True)
@@ -159,14 +123,24 @@ def look_from_the_side(
         progress: told of frames done.
     """
     shots = _shots(frames, line, dsm)
+    first_m, last_m = float(line.found.chainage_m[0]), float(line.found.chainage_m[-1])
+
+    def spans(cells: Iterable[tuple[int, int]]) -> Spans:
+        return tuple((first_m + a * CELL_M, first_m + b * CELL_M) for a, b in cells)
+
+    framed = spans((shot.first, shot.first + shot.columns) for shot in shots)
     lattice = _learn(shots, line, dsm)
     if lattice is None:
-        return SideView((), ())
-    first_m, last_m = float(line.found.chainage_m[0]), float(line.found.chainage_m[-1])
-    looks = []
+        return SideView((), (), framed=framed)
+    looks, clear = [], []
     for number, shot in enumerate(shots):
         progress(number, len(shots), "oblique frames")
-        looks.append(_look(shot, line, dsm, lattice))
+        clear.append(~_hidden(shot, line, dsm, (_rows(line), shot.columns)))
+        looks.append(_look(shot, line, dsm, lattice, clear[-1]))
+    above_m = line.boundary.fence_height_m + _ABOVE_M - _middles(_rows(line))
+    by_m = fit(looks, np.array([_camera(shot, line, dsm) for shot in shots]), above_m)
+    looks = [shifted(*each) for each in zip(looks, by_m, clear, strict=True)]
+    shots = [_moved(*each, line) for each in zip(shots, by_m, strict=True)]
     view = panorama(looks, _rows(line), round((last_m - first_m) / CELL_M))
     openings = []
     for cut in openings_in(view, looks):
@@ -175,11 +149,8 @@ def look_from_the_side(
             opening, cut.foot, [shots[number].frame for number in cut.frames], line, dsm
         ):
             openings.append(opening)
-    seen = [
-        (first_m + a * CELL_M, first_m + b * CELL_M)
-        for a, b in seen_whole(view, line.boundary.fence_height_m)
-    ]
-    return SideView(tuple(seen), tuple(openings))
+    seen = spans(seen_whole(view, line.boundary.fence_height_m))
+    return SideView(seen, tuple(openings), spans(told_twice(view, looks)), framed)
 
 
 def _opening(cut: Cut, first_m: float, line: FenceLine) -> Opening:
@@ -358,16 +329,46 @@ def _filled(tones: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.where(known, tones, usual).astype(np.float32)
 
 
-def _look(shot: _Shot, line: FenceLine, dsm: SurfaceModel, lattice: Lattice) -> Look:
-    """What one frame tells of the mesh."""
+def _middles(cells: int) -> FloatArray:
+    return (np.arange(cells, dtype=np.float64) + 0.5) * CELL_M
+
+
+def _camera(shot: _Shot, line: FenceLine, dsm: SurfaceModel) -> tuple[float, float]:
+    """Where the camera was along the fence as it runs before it, and how high above its ground."""
+    middle_m = np.array(
+        [float(line.found.chainage_m[0]) + (shot.first + shot.columns / 2) * CELL_M]
+    )
+    pose = shot.frame.pose
+    away = np.array([pose.x_m, pose.y_m]) - line.found.at(middle_m)[0]
+    along_m = float(middle_m[0] + away @ line.found.direction_at(middle_m)[0])
+    return along_m, pose.z_m - float(_ground(line, dsm, middle_m)[0])
+
+
+def _moved(shot: _Shot, by_m: FloatArray, line: FenceLine) -> _Shot:
+    """A shot whose pose no longer misplaces the fence by so much along it and up.
+
+    What turned the camera a little is taken for a step aside: at the fence it is the same.
+    """
+    middle_m = line.found.chainage_m[:1] + (shot.first + shot.columns / 2) * CELL_M
+    east, north = line.found.direction_at(middle_m)[0] * by_m[0]
+    pose = shot.frame.pose
+    pose = replace(pose, x_m=pose.x_m - east, y_m=pose.y_m - north, z_m=pose.z_m - by_m[1])
+    return replace(shot, frame=replace(shot.frame, pose=pose))
+
+
+def _look(
+    shot: _Shot,
+    line: FenceLine,
+    dsm: SurfaceModel,
+    lattice: Lattice,
+    clear: npt.NDArray[np.bool_],
+) -> Look:
+    """What one frame tells of the mesh, where nothing hides it."""
     wall = _wall(shot, line, dsm)
-    rows = _rows(line)
-    size = (shot.columns, rows)
     framed = np.isfinite(wall.tones[..., 0]).astype(np.uint8)
-    framed = cv2.resize(cv2.erode(framed, np.ones((9, 9), np.uint8)), size,
+    framed = cv2.resize(cv2.erode(framed, np.ones((9, 9), np.uint8)), clear.shape[::-1],
                         interpolation=cv2.INTER_NEAREST)  # fmt: skip
-    usable = (framed > 0) & ~_hidden(shot, line, dsm, (rows, shot.columns))
-    left, told = mesh_left(_filled(wall.tones), wall.pixel_m, lattice, usable)
+    left, told = mesh_left(_filled(wall.tones), wall.pixel_m, lattice, (framed > 0) & clear)
     return Look(shot.first, left.astype(np.float16), told.astype(np.float16))
 
 

@@ -47,6 +47,8 @@ _FARTHEST_M = 3.0
 _ENOUGH_FRAMES = 2
 """One frame may be looking past something that no surface model shows; if there is no other, what
 it shows is said with less confidence."""
+_TELLS = 0.5
+"""How well a place must be told in one look for it to count as one that tells it."""
 _POST_M = 0.28
 """What a post hides, and the mesh beside it that is blurred into it."""
 
@@ -132,10 +134,12 @@ def panorama(looks: Sequence[Look], rows: int, columns: int) -> Panorama:
     """
     total, weight = np.zeros((2, rows, columns), np.float32)
     for look in looks:
-        here = slice(look.first, look.first + look.left.shape[1])
-        told = look.told.astype(np.float32)
-        total[:, here] += told * look.left
-        weight[:, here] += told
+        # Fitted to the others, a look may reach beyond the fence's ends.
+        low, high = max(look.first, 0), min(look.first + look.left.shape[1], columns)
+        if low < high:
+            part, told = look.over(low, high)
+            total[:, low:high] += told * part
+            weight[:, low:high] += told
     left = (total / np.maximum(weight, 1e-6)).astype(np.float32)
     return Panorama(left, weight, *_edges((weight > _LEAST_TOLD) & (left >= _MESH)))
 
@@ -150,10 +154,26 @@ def seen_whole(view: Panorama, height_m: float) -> list[tuple[int, int]]:
     if not np.isfinite(view.top).any():
         return []
     high = max(float(np.nanmedian(view.foot - view.top)), _LEAST_SEEN * height_m / CELL_M)
-    whole = (view.mesh & view.within).sum(axis=0) / high >= _LEAST_SEEN
+    return _past_posts((view.mesh & view.within).sum(axis=0) / high >= _LEAST_SEEN)
+
+
+def told_twice(view: Panorama, looks: Sequence[Look]) -> list[tuple[int, int]]:
+    """Stretches of columns, end excluded, over most of whose height two looks tell the mesh."""
+    rows, columns = view.left.shape
+    count = np.zeros((rows, columns), np.uint8)
+    for look in looks:
+        low, high = max(look.first, 0), min(look.first + look.left.shape[1], columns)
+        if low < high:
+            count[:, low:high] += look.over(low, high)[1] > _TELLS
+    told = (view.within & (count >= _ENOUGH_FRAMES)).sum(axis=0)
+    return _past_posts(told >= _LEAST_SEEN * np.maximum(view.within.sum(axis=0), 1))
+
+
+def _past_posts(columns: Mask) -> list[tuple[int, int]]:
+    """Runs of columns, end excluded, that go on past a post."""
     size = round(_POST_M / CELL_M) | 1
     bridged = cv2.morphologyEx(
-        np.pad(whole, size).astype(np.uint8)[None], cv2.MORPH_CLOSE, np.ones((1, size), np.uint8)
+        np.pad(columns, size).astype(np.uint8)[None], cv2.MORPH_CLOSE, np.ones((1, size), np.uint8)
     )[0, size:-size]
     edges = np.flatnonzero(np.diff(np.concatenate([[0], bridged.astype(int), [0]])))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
@@ -273,7 +293,7 @@ def _agreeing(looks: Sequence[Look], own: Mask, x: int, y: int) -> tuple[int, ..
         if look.first >= x + width or look.first + look.left.shape[1] <= x:
             continue
         left, told = (each[y : y + height] for each in look.over(x, x + width))
-        tells = inner & (told > 0.5)
+        tells = inner & (told > _TELLS)
         if tells.sum() < 0.5 * inner.sum():
             continue
         if np.median(left[tells]) > _OPEN:

@@ -37,10 +37,10 @@ from analysis.fence_work import (
 from analysis.footpath_work import footpath_work, footpaths_found, path_findings, search_area
 from analysis.footpaths.alongside import without_rows
 from analysis.footpaths.evidence import PackedScores, RidgePixels, WindowRidges
-from analysis.fusion import fuse
+from analysis.fusion import fuse, side_notes
 from analysis.growth import with_growth
 from analysis.heights import SurfaceModel
-from analysis.oblique import SideView, look_from_the_side, read_oblique
+from analysis.oblique import look_from_the_side, read_oblique
 from analysis.output import write_findings
 from analysis.picture_work import (
     GroundSlice,
@@ -63,6 +63,7 @@ from analysis.results import (
     with_extra,
 )
 from analysis.road_context import with_road
+from analysis.side_view import SideView
 from analysis.sources import AnalyzeSpec, Sources
 from analysis.viewing import Contributions, with_view
 from corridor import Boundary, InputError, Progress, sha256_of, silent
@@ -222,7 +223,12 @@ def put_together(
         findings=tuple(ranked),
         crossings=tuple(ways),
         layers=layers,
-        notes=(*ortho.notes, *_notes_of(seen_by), *plot_notes(ortho, spec)),
+        notes=(
+            *ortho.notes,
+            *_notes_of(seen_by),
+            *side_notes(lines, fences, views),
+            *plot_notes(ortho, spec),
+        ),
         inputs=inputs,
     )
 

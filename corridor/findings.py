@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import geopandas
 
 SCHEMA_VERSION = 1
+NOT_SEEN_FROM_THE_SIDE = "not seen from the side"
+"""The reason of a stretch that is intact by the picture from above alone, although frames taken
+from the side were given: too few of them tell its mesh, and a hole in it would not be known of."""
 
 
 class FenceState(enum.StrEnum):

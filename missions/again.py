@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from corridor import Boundary, InputError, LocalFrame, Track
-from corridor.findings import FenceState, read_condition
+from corridor.findings import NOT_SEEN_FROM_THE_SIDE, FenceState, read_condition
 from missions.plan_files import read_plan
 from missions.planner import Only
 
@@ -22,18 +22,26 @@ _JOIN_M = 40.0
 def refly(findings: str | Path) -> Only:
     """Stretches called obscured or unseen in a findings/ folder, with some metres around each.
 
+    Those, too, that are intact from above and that frames from the side, if any were given, did not
+    show: there a hole would not be known of.
+
     Raises:
         InputError: if there are no findings, or nothing in them needs another look.
     """
     wanted: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for piece in read_condition(findings):
-        if piece.state in (FenceState.OBSCURED, FenceState.UNSEEN):
+        if (
+            piece.state in (FenceState.OBSCURED, FenceState.UNSEEN)
+            or piece.reason == NOT_SEEN_FROM_THE_SIDE
+        ):
             wanted.setdefault((piece.route, piece.side.value), []).append(
                 (piece.chainage_start_m - _AROUND_M, piece.chainage_end_m + _AROUND_M)
             )
     if not wanted:
         raise InputError(
-            findings, "nothing in it is obscured or unseen", "there is nothing to fly again"
+            findings,
+            "nothing in it is obscured, unseen or not seen from the side",
+            "there is nothing to fly again",
         )
     return Only({key: merged(value) for key, value in wanted.items()}, "seen well enough before")
 

@@ -21,7 +21,7 @@ from analysis.raster import Orthophoto
 from analysis.results import Layers
 from analysis.viewing import BANDS, Contributions, with_view
 from corridor import Boundary, InputError, Side
-from corridor.findings import BreachType, FencePiece, FenceState
+from corridor.findings import NOT_SEEN_FROM_THE_SIDE, BreachType, FencePiece, FenceState
 
 X0, Y0, LENGTH_M = 500_000.0, 3_000_000.0, 40.0
 
@@ -139,7 +139,8 @@ def test_what_stands_high_is_a_crown(tmp_path: Path, height_m: float, reason: st
     ("state", "reason", "step"),
     [(FenceState.OBSCURED, OVERGROWN, "clear_growth"),
      (FenceState.OBSCURED, UNDER_CROWN, "look_again_obliquely"),
-     (FenceState.UNSEEN, "not imaged", "fly_again"), (FenceState.INTACT, "", "")],
+     (FenceState.UNSEEN, "not imaged", "fly_again"), (FenceState.INTACT, "", ""),
+     (FenceState.INTACT, NOT_SEEN_FROM_THE_SIDE, "look_again_obliquely")],
 )  # fmt: skip
 def test_each_state_asks_for_its_step(state: FenceState, reason: str, step: str) -> None:
     line = shapely.LineString([(0, 0), (1, 1)])

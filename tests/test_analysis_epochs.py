@@ -17,8 +17,16 @@ from analysis.changes import compare
 from analysis.epochs import Earlier, Registration, Strip, register, registration_of, write_strips
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine
+from analysis.side_view import NOT_PHOTOGRAPHED
 from corridor import Boundary, Side, Track
-from corridor.findings import BreachType, FencePiece, FenceState, Finding, FindingKind
+from corridor.findings import (
+    NOT_SEEN_FROM_THE_SIDE,
+    BreachType,
+    FencePiece,
+    FenceState,
+    Finding,
+    FindingKind,
+)
 
 X0, Y0 = 500_000.0, 3_000_000.0
 LENGTH_M, HALF_M, PIXEL_M = 120.0, 6.0, 0.05
@@ -203,6 +211,18 @@ def test_a_breach_that_half_stands_is_not_repaired(
     findings, closed = told(flights, before, [], pieces)
     assert findings == {"B1070": "unconfirmed"}
     assert closed == {}
+
+
+def test_a_hole_is_not_repaired_where_nobody_saw_the_mesh(
+    flights: tuple[Path, Path, Orthophoto, FenceLine],
+) -> None:
+    before = [breach(flights[2], 1070, 1071, BreachType.HOLE), breach(flights[2], 1090, 1092)]
+    pieces = states((1000, 1110, INTACT))
+    for reason in (NOT_SEEN_FROM_THE_SIDE, NOT_PHOTOGRAPHED):
+        unseen = [replace(piece, reason=reason) for piece in pieces]
+        findings, closed = told(flights, before, [], unseen)
+        assert findings == {"B1070": "unconfirmed"}
+        assert closed == {"B1090": "repaired"}  # what is gone altogether is seen from above
 
 
 def test_paths_are_new_more_worn_or_gone(

@@ -10,23 +10,24 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis.fence_work import Breach, FenceResult, Stretch
-from analysis.fusion import fuse
+from analysis.fusion import fuse, side_notes
 from analysis.heights import SurfaceModel
 from analysis.mapping import Frame
 from analysis.oblique import (
-    Opening,
-    SideView,
     look_from_the_side,
     read_oblique,
     rectify,
 )
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine
+from analysis.side_view import NOT_PHOTOGRAPHED, Opening, SideView
 from corridor import Boundary, InputError, Side, Track
 from corridor.camera import Camera, Pose, project, rays
-from corridor.findings import BreachType, FenceState
+from corridor.findings import NOT_SEEN_FROM_THE_SIDE, BreachType, FenceState
 from fencewalk.cli import main
 
 X0, Y0, GROUND_M, FENCE_M = 500_000.0, 3_000_000.0, 100.0, 1.8
@@ -223,13 +224,27 @@ def test_before_a_background_as_light_as_the_wires_nothing_is_said(
 ) -> None:
     frames = frames_of(tmp_path, POSE, OTHER, light=40.0, rough=6.0)
     view = look_from_the_side(frames, line, dsm)
-    assert view == SideView((), ())
+    assert (view.seen, view.openings, view.told) == ((), (), ())
+    # It is in the pictures: that it was not told is said.
+    assert view.told_of(0.0, 20.0) == [(0.0, 20.0, NOT_SEEN_FROM_THE_SIDE)]
 
 
 def test_frames_too_far_off_say_nothing(line: FenceLine, dsm: SurfaceModel, tmp_path: Path) -> None:
     far = Pose(X0 + 10, Y0 - 40, GROUND_M + 30, 0.0, -34.0, 0.0)
     view = look_from_the_side([frame_of(picture(None), tmp_path / "a.jpg", far)], line, dsm)
     assert view == SideView((), ())
+
+
+def test_two_frames_must_tell_the_mesh_for_it_to_count_as_seen(
+    line: FenceLine, dsm: SurfaceModel, tmp_path: Path
+) -> None:
+    frames = frames_of(tmp_path, POSE, OTHER)
+    view = look_from_the_side(frames, line, dsm)
+    assert [reason for *_, reason in view.told_of(8.0, 13.0)] == [""]
+    one = look_from_the_side(frames[:1], line, dsm)
+    assert one.seen
+    assert one.told == ()
+    assert [reason for *_, reason in one.told_of(8.0, 13.0)] == [NOT_SEEN_FROM_THE_SIDE]
 
 
 # Fusion
@@ -259,7 +274,8 @@ def test_an_opening_confirms_a_breach_and_spans_states() -> None:
     gap = Breach(9.0, 11.0, BreachType.GAP, 0.6)
     before = fence((0, 9, FenceState.INTACT), (9, 11, FenceState.BREACH),
                    (11, 20, FenceState.INTACT), breaches=(gap,))  # fmt: skip
-    view = SideView(((0.0, 20.0),), (Opening(9.1, 11.2, 0.0, 1.8, 1.0, 2),))
+    whole = ((0.0, 20.0),)
+    view = SideView(whole, (Opening(9.1, 11.2, 0.0, 1.8, 1.0, 2),), whole, whole)
     fused = fuse(before, 0, [], [], view)
     assert fused.breaches[0].confidence == pytest.approx(1 - 0.4 * 0.15)
     assert fused.stretches == before.stretches
@@ -292,6 +308,64 @@ def test_a_breach_seen_from_above_falls_where_the_mesh_is_seen_whole() -> None:
         SideView(((0.0, 20.0),), (Opening(10.5, 11.5, 0.2, 1.2, 0.9, 2),)),
     ):
         assert gap.start_m in [breach.start_m for breach in fuse(before, 0, [], [], view).breaches]
+
+
+def test_what_stands_from_above_and_was_not_seen_from_the_side_says_so() -> None:
+    gap = Breach(4.0, 5.0, BreachType.GAP, 0.9)
+    before = fence((0, 4, FenceState.INTACT), (4, 5, FenceState.BREACH), (5, 9, FenceState.INTACT),
+                   (9, 20, FenceState.UNSEEN), breaches=(gap,))  # fmt: skip
+    view = SideView((), (), ((0.0, 2.0), (3.9, 7.0)), ((0.0, 9.0),))
+    fused = fuse(before, 0, [], [], view)
+    assert [(s.start_m, s.end_m, s.state, s.reason) for s in fused.stretches] == [
+        (0, 2.0, FenceState.INTACT, ""),
+        (2.0, 4, FenceState.INTACT, NOT_SEEN_FROM_THE_SIDE),
+        (4, 5, FenceState.BREACH, ""),
+        (5, 7.0, FenceState.INTACT, ""),
+        (7.0, 9, FenceState.INTACT, NOT_SEEN_FROM_THE_SIDE),
+        (9, 20, FenceState.UNSEEN, ""),
+    ]
+    assert {s.confidence for s in fused.stretches} == {0.9}
+    # Without frames nothing is said of them.
+    assert fuse(before, 0, [], []).stretches == before.stretches
+
+
+def test_metres_seen_from_the_side_are_told_for_each_fence(line: FenceLine) -> None:
+    view = SideView((), (), ((0.0, 12.0),), ((0.0, 12.0),))
+    own = fence((0, 10, FenceState.INTACT), (10, 18, FenceState.OBSCURED),
+                (18, 20, FenceState.NO_FENCE))  # fmt: skip
+    (note,) = side_notes([line], [own], [view])
+    assert note == (
+        "G1-left-1: 12 m of fence seen from the side, 6 m not seen from the side, "
+        "0 m not photographed from the side"
+    )
+    assert side_notes([line], [own], [None]) == []
+
+
+def test_a_stretch_is_told_apart_by_what_frames_tell_of_it() -> None:
+    view = SideView((), (), ((10.0, 20.0), (20.2, 30.0)), ((0.0, 40.0),))
+    told = [(10.0, 30.0, "")]  # 0.2 m are less than any opening that counts
+    assert view.told_of(10.0, 30.0) == told
+    unseen = NOT_SEEN_FROM_THE_SIDE
+    assert view.told_of(-20.0, 100.0) == [
+        (-20.0, 10.0, unseen), *told, (30.0, 90.0, unseen), (90.0, 100.0, NOT_PHOTOGRAPHED),
+    ]  # fmt: skip
+    # 0.2 m of mesh between what was not told would show no opening beside it.
+    assert SideView((), (), ((10.0, 10.2),), ((0.0, 40.0),)).told_of(0, 20) == [(0, 20, unseen)]
+    assert SideView((), ()).told_of(0, 20) == [(0, 20, NOT_PHOTOGRAPHED)]
+
+
+@given(
+    st.lists(st.floats(0, 60), min_size=2, max_size=8, unique=True),
+    st.lists(st.floats(-90, 90), min_size=2, max_size=4, unique=True),
+)
+def test_pieces_of_what_was_told_tile_a_stretch(told: list[float], framed: list[float]) -> None:
+    pairs = [
+        tuple(zip(sorted(each)[:-1:2], sorted(each)[1::2], strict=True)) for each in (told, framed)
+    ]
+    pieces = SideView((), (), *pairs).told_of(5.0, 50.0)
+    assert [start for start, _, _ in pieces] == [5.0, *(end for _, end, _ in pieces[:-1])]
+    assert pieces[-1][1] == 50.0
+    assert all(end > start for start, end, _ in pieces)
 
 
 def test_mesh_that_lies_at_its_foot_is_collapsed() -> None:

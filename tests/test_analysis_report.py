@@ -22,8 +22,16 @@ from analysis.picture_work import chips_of, fence_pictures
 from analysis.raster import Orthophoto
 from analysis.report import write_report
 from analysis.results import Analysis, FenceLine, Layers, named
+from analysis.side_view import NOT_PHOTOGRAPHED
 from corridor import Boundary, Side, Track
-from corridor.findings import BreachType, FencePiece, FenceState, Finding, FindingKind
+from corridor.findings import (
+    NOT_SEEN_FROM_THE_SIDE,
+    BreachType,
+    FencePiece,
+    FenceState,
+    Finding,
+    FindingKind,
+)
 
 WORDS = json.loads((files("analysis.report") / "words.json").read_text(encoding="utf-8"))
 X0, Y0 = 500_000.0, 3_000_000.0
@@ -140,6 +148,9 @@ SENTENCES = [
     "16 bit: 12 to 3400 (0.5th and 99.5th percentile, all bands alike) stretched to 0 to 255",
     "view angle and frame pixels from a.tif, b.tif", "G75-left-1: was not flown in old",
     "G75-left-1: does not fit, and was compared by coordinates only with, old/march",
+    NOT_SEEN_FROM_THE_SIDE, NOT_PHOTOGRAPHED,
+    "G75-left-1: 230 m of fence seen from the side, 14 m not seen from the side, 0 m not"
+    " photographed from the side",
     "G75-left-1: moved by -0.30 m along the fence (median; correlation 0.71) to fit old",
 ]  # fmt: skip
 
@@ -150,7 +161,7 @@ def test_what_the_analysis_says_is_said_in_chinese(sentence: str) -> None:
         if re.search(pattern, sentence):
             said = re.sub(pattern, into.replace("$", "\\"), sentence)
             assert re.search("[\u4e00-\u9fff]", said)
-            for number in re.findall(r"\d+\.\d+", sentence):
+            for number in re.findall(r"\d+\.\d+|(?<= )\d+(?= m )", sentence):
                 assert number in said
             return
     raise AssertionError(f"no words for: {sentence}")

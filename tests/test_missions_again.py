@@ -10,16 +10,18 @@ import shapely
 from missions_sites import flat, lonlat, plan_site, states_m
 
 from corridor import InputError, Side
-from corridor.findings import FencePiece, FenceState, write_gpkg
+from corridor.findings import NOT_SEEN_FROM_THE_SIDE, FencePiece, FenceState, write_gpkg
 from missions.again import merged, refly, resume
 from missions.predicted import photos_of
 
 LINE = [("G1", "left", [(-300.0, 0.0), (300.0, 0.0)])]
 
 
-def findings(folder: Path, *states: tuple[float, float, FenceState]) -> Path:
+def findings(folder: Path, *states: tuple[float, float, FenceState], reason: str = "") -> Path:
     line = shapely.LineString([lonlat(-300.0, 0.0), lonlat(300.0, 0.0)])
-    pieces = [FencePiece(line, "G1", Side.LEFT, a, b, state) for a, b, state in states]
+    pieces = [
+        FencePiece(line, "G1", Side.LEFT, a, b, state, reason=reason) for a, b, state in states
+    ]
     folder.mkdir()
     write_gpkg(folder / "findings.gpkg", [], pieces)
     return folder
@@ -37,6 +39,13 @@ def test_refly_asks_for_what_was_not_seen(tmp_path: Path) -> None:
     site = plan_site(tmp_path / "site", flat, LINE, {"capture": {"modes": ["oblique"]}}, only=only)
     states = states_m(site, "oblique")
     assert states == pytest.approx({"covered": 70.0, "not_planned": 530.0}, abs=2.0)
+
+
+def test_refly_asks_for_what_was_not_seen_from_the_side(tmp_path: Path) -> None:
+    folder = findings(
+        tmp_path / "findings", (1000.0, 1050.0, FenceState.INTACT), reason=NOT_SEEN_FROM_THE_SIDE
+    )
+    assert refly(folder).stretches == {("G1", "left"): [(990.0, 1060.0)]}
 
 
 def test_nothing_to_refly_is_said(tmp_path: Path) -> None:

@@ -366,7 +366,7 @@ function drawSummary() {
   if (!D.totals.length) { node.append(t("no_boundary")); return; }
   node.append(el("h2", {}, t("per_km")), stateTable(D.per_km.map((row) => ({ ...row, name: `${row.route} ${t(row.side)} ${station(row.a)}`, go: () => goTo(row.line, row.a) })), "kilometre"));
   if (D.per_district.length) node.append(el("h2", {}, t("per_district")), stateTable(D.per_district.map((row) => ({ ...row, name: row.name || t("no_district") })), "district"));
-  const rows = D.pieces.filter((piece) => piece.state === "obscured" || piece.state === "unseen" || piece.state === "no_fence");
+  const rows = D.pieces.filter((piece) => piece.next || piece.state === "no_fence");
   if (rows.length) node.append(el("h2", {}, t("stretches")), el("table", { class: "words" }, el("thead", {}, el("tr", {}, el("th", {}, t("station")), el("th", {}, t("length")), el("th", {}, t("f_state")), el("th", {}, t("reason")), el("th", {}, t("next")))),
     el("tbody", {}, ...rows.map((piece) => el("tr", { "data-go": "", tabIndex: 0, onclick: () => goTo(piece.line, (piece.a + piece.b) / 2), onkeydown: (event) => { if (event.key === "Enter") goTo(piece.line, (piece.a + piece.b) / 2); } },
       el("td", {}, `${D.lines[piece.line].route} ${t(D.lines[piece.line].side)} ${station(piece.a, 1)} – ${station(piece.b, 1)}`), el("td", { class: "n" }, metres(piece.b - piece.a)), el("td", { class: `n ${piece.state}` }, t(piece.state)), el("td", {}, say(piece.reason)), el("td", {}, piece.next ? t(piece.next) : ""))))));

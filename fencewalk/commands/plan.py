@@ -73,7 +73,8 @@ def _list_presets(context: click.Context, _: click.Parameter, value: bool) -> No
     "--refly",
     type=existing_path,
     metavar="FINDINGS",
-    help="Fly again, obliquely, what a findings/ folder calls obscured or unseen.",
+    help="Fly again, obliquely, what a findings/ folder calls obscured, unseen or not seen from the"
+    " side.",
 )
 @click.option(
     "--resume",
