@@ -3,13 +3,14 @@
     python benchmarks/fence_scenes.py [--seeds 10001-10034] [--length 300] [--keep FOLDER]
                                       [--gsd 0.02,0.01,0.03,0.05] [--difficulty real,easy,hard]
                                       [--other-seeds 10001-10008] [--fence KIND] [--season S]
-                                      [--out FOLDER]
+                                      [--footpaths] [--out FOLDER]
 
 The first pixel size and the first difficulty make the main set, all seeds of it; each further one
 is varied alone, on the other seeds. Each scene is generated (unless the kept folder holds it
-already), analysed (fence only) and scored, and all tables are printed as Markdown: the bars, by
-type and width, by fence type, season, difficulty and pixel size, and every broken metre that was
-called intact. `--out` keeps them as tables.md, with scores.json and reliability.svg.
+already), analysed (fence only, or with footpaths and what they say of the fence) and scored, and
+all tables are printed as Markdown: the bars, by type and width, by fence type, season, difficulty
+and pixel size, and every broken metre that was called intact. `--out` keeps them as tables.md,
+with scores.json and reliability.svg.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--difficulty", default="real")
     parser.add_argument("--fence", type=FenceKind)
     parser.add_argument("--season", type=Season)
+    parser.add_argument("--footpaths", action="store_true", help="as a user runs it")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
@@ -79,7 +81,7 @@ def main() -> None:
                 season=given.season,
             )
             folder = (given.keep or Path(scratch)) / _name(spec)
-            runs += one_scene(spec, folder)
+            runs += one_scene(spec, folder, footpaths=given.footpaths)
             print(f"{_name(spec)}: {sum(run.fence_m for run in runs) / 1000:.2f} km", flush=True)
     text = "\n".join(tables(runs, gsds_m[0], levels[0].value))
     print(text)
@@ -91,17 +93,19 @@ def main() -> None:
         write_diagram(given.out / "reliability.svg", chosen.calibrations())
 
 
-def one_scene(spec: SceneSpec, folder: Path) -> Iterator[Run]:
+def one_scene(spec: SceneSpec, folder: Path, *, footpaths: bool = False) -> Iterator[Run]:
     """Generates a scene, analyses it, and scores each of its sides."""
     if not (folder / "truth.gpkg").is_file():
         generate(spec, folder)
     boundaries = read_boundaries(folder / "boundaries.geojson")
     sources = Sources(orthos=(folder / "ortho.tif",), boundaries=boundaries)
     start_s = time.process_time()
-    analyze(sources, folder / "findings", AnalyzeSpec(footpaths=False, plots=False))
+    out = folder / ("findings-all" if footpaths else "findings")
+    asked = AnalyzeSpec(footpaths=footpaths, plots=False, outside_m=BAND_M)
+    analyze(sources, out, asked)
     cpu_s = time.process_time() - start_s
     made = json.loads((folder / "scene.json").read_text())
-    found, truth = read_stated(folder / "findings"), read_stated(folder, "truth.gpkg")
+    found, truth = read_stated(out), read_stated(folder, "truth.gpkg")
     length_m = sum(boundary.length_m for boundary in boundaries)
     for fence in made["fences"]:
         side = Side(fence["side"])
