@@ -50,7 +50,7 @@ from analysis.picture_work import (
     whole_ground_work,
 )
 from analysis.pieces_of_work import Kept, Piece, forget, give_back, run_pieces, sweep
-from analysis.plot_work import PLOTS, plot_notes, plot_work, served, within_fences
+from analysis.plot_work import PLOTS, in_one, plot_notes, plot_work, served, within_fences
 from analysis.plots import Plot, plot_findings
 from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.raster_source import Source, describe, learn
@@ -194,7 +194,7 @@ def put_together(
     fences = [fuse(fence, index, paths, met, views[index]) for index, fence in enumerate(fences)]
     pieces = [pieces_of(ortho, line, fence) for line, fence in zip(lines, fences, strict=True)]
     plots = [plot for name in sorted(results) if name.startswith(PLOTS) for plot in results[name]]
-    plots = within_fences(plots, lines)
+    plots = in_one(within_fences(plots, lines))
     behind = Behind.of(layers, [plot.outline for plot in plots])
     findings = [
         finding

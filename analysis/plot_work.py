@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import rasterio
 import shapely
 
@@ -17,12 +20,18 @@ from analysis.raster_source import Bounds
 from analysis.results import FenceLine, to_picture, with_extra
 from analysis.sources import AnalyzeSpec, Sources
 from corridor.findings import Finding, FindingKind
+from corridor.values import FloatArray
 
 PLOTS = "plots-"
 """What their pieces of work are called."""
 _SERVES_M = 80.0
 """How far people carry tools from where they get in."""
 _BEYOND_M = 3.0
+_LINE_M, _BEYOND_FRAC, _PLACES = 0.3, 0.2, 100
+"""How well the fence's foot is known, what may lie beyond it of a plot whose rim is as uncertain,
+and at how many places that is looked at."""
+_ABUTS_M, _SAME_SHAPE_FRAC = 0.3, 0.85
+"""Two beds this near, which fill so much of the rectangle around both, are one."""
 
 
 def plot_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[Piece]:
@@ -72,11 +81,11 @@ def _find_plots(
 def within_fences(plots: Sequence[Plot], lines: Sequence[FenceLine]) -> list[Plot]:
     """The plots that lie on the road's side of the fence as it was found.
 
-    They are looked for inside the line as drawn, which may run some metres into the fields.
+    They are looked for inside the line as drawn, which may run some metres into the fields. Nobody
+    digs through a fence: what lies across it are its posts, their shadows or a wall's panels.
     """
     kept = []
     for plot in plots:
-        middle = shapely.get_coordinates(shapely.point_on_surface(plot.outline))
         nearest = min(
             lines,
             key=lambda line: float(
@@ -87,10 +96,50 @@ def within_fences(plots: Sequence[Plot], lines: Sequence[FenceLine]) -> list[Plo
         if nearest is None or plot.inside_loop:
             kept.append(plot)
             continue
-        _, offset_m = nearest.found.locate(middle)
-        if float(offset_m[0]) * nearest.boundary.side.outward <= 0.0:
+        _, offset_m = nearest.found.locate(_spread_over(plot.outline))
+        if np.mean(offset_m * nearest.boundary.side.outward > _LINE_M) <= _BEYOND_FRAC:
             kept.append(plot)
     return kept
+
+
+def in_one(plots: Sequence[Plot]) -> list[Plot]:
+    """The plots, those that abut and make one rectangle joined: where a bed changes its look, or
+    where squares of work met.
+
+    The larger one's rows and cues are kept, and the confidence of the surer.
+    """
+    left = sorted(plots, key=lambda plot: -plot.area_m2)
+    result: list[Plot] = []
+    while left:
+        plot = left.pop(0)
+        other = next((one for one in left if _abut(plot.outline, one.outline)), None)
+        if other is None:
+            result.append(plot)
+            continue
+        left.remove(other)
+        around = shapely.oriented_envelope(shapely.union(plot.outline, other.outline))
+        whole = shapely.Polygon(shapely.get_coordinates(around))
+        sure = max(plot.confidence, other.confidence)
+        left.insert(0, replace(plot, outline=whole, confidence=sure))
+    return result
+
+
+def _abut(one: shapely.Polygon, other: shapely.Polygon) -> bool:
+    if not shapely.dwithin(one, other, _ABUTS_M):
+        return False
+    both = shapely.union(one, other)
+    return bool(both.area >= _SAME_SHAPE_FRAC * shapely.oriented_envelope(both).area)
+
+
+def _spread_over(outline: shapely.Polygon) -> FloatArray:
+    """(n, 2) places all over an outline, about a hundred, or its middle if it is too thin."""
+    west, south, east, north = outline.bounds
+    every_m = max(0.05, math.sqrt(outline.area / _PLACES))
+    x, y = np.meshgrid(np.arange(west, east, every_m), np.arange(south, north, every_m))
+    inside = shapely.contains_xy(outline, x.ravel(), y.ravel())
+    if not inside.any():
+        return shapely.get_coordinates(shapely.point_on_surface(outline))
+    return np.column_stack([x.ravel()[inside], y.ravel()[inside]])
 
 
 def served(ortho: Orthophoto, findings: Sequence[Finding]) -> list[Finding]:

@@ -10,7 +10,7 @@ import rasterio
 import shapely
 from affine import Affine
 
-from analysis.plot_work import plot_notes, plot_work, served, within_fences
+from analysis.plot_work import in_one, plot_notes, plot_work, served, within_fences
 from analysis.plots import Plot
 from analysis.raster import Orthophoto
 from analysis.results import FenceLine
@@ -50,7 +50,8 @@ def test_the_nearest_way_in_of_the_same_road_serves_a_plot(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("south_m", "in_loop", "kept"), [(-10.0, False, True), (4.0, False, False), (4.0, True, True)]
+    ("south_m", "in_loop", "kept"),
+    [(-10.0, False, True), (4.0, False, False), (4.0, True, True), (-2.5, False, False)],
 )
 def test_fields_beyond_the_fence_are_no_plots(
     tmp_path: Path, south_m: float, in_loop: bool, kept: bool
@@ -64,6 +65,18 @@ def test_fields_beyond_the_fence_are_no_plots(
     bed = Plot(shapely.box(X0 + 50, low, X0 + 60, low + 4), 0.6, 0.0, 0.9, in_loop, {})
     assert within_fences([bed], [line]) == ([bed] if kept else [])
     assert within_fences([bed], []) == [bed]
+
+
+def bed(west_m: float, east_m: float, south_m: float = 0.0, sure: float = 0.9) -> Plot:
+    return Plot(shapely.box(west_m, south_m, east_m, south_m + 3), 0.6, 0.0, sure, False, {})
+
+
+def test_halves_of_a_bed_are_one_and_neighbours_are_two() -> None:
+    (whole,) = in_one([bed(0, 6), bed(6.2, 10, sure=0.95), bed(10.1, 12)])
+    assert whole.outline.bounds == pytest.approx((0, 0, 12, 3))
+    assert whole.confidence == 0.95
+    apart = [bed(0, 6), bed(6.5, 10), bed(2, 4, south_m=3.1)]
+    assert len(in_one(apart)) == 3
 
 
 def test_plots_are_looked_for_inside_boundaries_only(tmp_path: Path) -> None:
