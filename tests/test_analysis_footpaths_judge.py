@@ -21,9 +21,9 @@ from analysis.training.footpaths_judge import (
     best_cut,
     false_alarm_cut,
     fit,
+    good_cut,
     mean_f1,
     painted_paths,
-    real_cut,
     weights_of,
     written,
 )
@@ -63,7 +63,7 @@ def test_the_line_by_traced_pictures_is_best_on_their_mean() -> None:
     pictures = np.array([1, 1, 2, 2, 2])
     scores = mean_f1(np.array([2.0, 1.0]), total, share, length_m, pictures)
     np.testing.assert_allclose(scores, [(1 + 0) / 2, (1 + 20 / 22) / 2])
-    assert real_cut(total, share, length_m, pictures) == 1.0
+    assert good_cut(total, share, length_m, [pictures]) == 1.0
 
 
 def test_a_picture_left_out_is_judged_by_the_others() -> None:
@@ -74,7 +74,7 @@ def test_a_picture_left_out_is_judged_by_the_others() -> None:
     cues[:, 1] += 3 * share
     # In the third picture the network answers lower by 4: no line of the others finds its paths.
     cues[80:, 1] -= 4
-    table = Table(share, np.full(120, 10.0), cues, pictures, [2, 3], {9: 1.0})
+    table = Table(share, np.full(120, 10.0), cues, pictures, [2, 3], [], {9: 1.0})
     assert table.left_out(2)["network"][0] > 0.9
     assert table.left_out(3)["network"] == [0.0, 0.0, 0]
 

@@ -4,8 +4,9 @@ A logistic regression on what was seen along each branch that the evidence offer
 pictures, generated scenes and traced real pictures (a branch is a path if most of it lies on one).
 Lengths are the weights, so that a metre is a metre.
 
-With traced pictures the line is drawn where F1 is best on the mean of them, and it is told what the
-same would have made of each of them unseen. Without, it is a matter of false alarms: on pictures
+With traced pictures the line is drawn where F1 is best on the mean of them and of the scenes, each
+kind half, and it is told what the same would have made of each of them unseen. Without, it is a
+matter of false alarms: on pictures
 that hold no path no more is reported than `FALSE_M_PER_HA`, and no less is asked for than makes F1
 best where there are paths.
 """
@@ -221,10 +222,19 @@ def mean_f1(cuts: Array, total: Array, share: Array, length_m: Array, pictures: 
     return np.asarray(np.mean(scores, axis=0))
 
 
-def real_cut(total: Array, share: Array, length_m: Array, pictures: Array) -> float:
-    """The highest total from which on F1 is about as good as it can be, on the mean of pictures."""
+def good_cut(total: Array, share: Array, length_m: Array, kinds: Sequence[Array]) -> float:
+    """The highest total from which on F1 is about as good as it can be, on the mean of pictures.
+
+    Args:
+        total, share, length_m: (n,) of each branch.
+        kinds: (n,) numbers of pictures, -1 of those of another kind; each kind counts alike.
+    """
     cuts = np.unique(total)
-    scores = mean_f1(cuts, total, share, length_m, pictures)
+    told = []
+    for pictures in kinds:
+        own = pictures >= 0
+        told.append(mean_f1(cuts, total[own], share[own], length_m[own], pictures[own]))
+    scores = np.mean(told, axis=0)
     return float(cuts[np.flatnonzero(scores >= scores.max() - AS_GOOD)[-1]])
 
 
@@ -233,6 +243,7 @@ class Table(NamedTuple):
 
     Attributes:
         real: numbers of the traced ones.
+        scenes: of the generated ones.
         free: of those without paths, with their hectares.
     """
 
@@ -241,6 +252,7 @@ class Table(NamedTuple):
     cues: Array
     pictures: Array
     real: list[int]
+    scenes: list[int]
     free: dict[int, float]
 
     def without(self, picture: int) -> Table:
@@ -248,7 +260,7 @@ class Table(NamedTuple):
         rest = self.pictures != picture
         left = [number for number in self.real if number != picture]
         share, length_m, cues, pictures = (column[rest] for column in self[:4])
-        return Table(share, length_m, cues, pictures, left, self.free)
+        return Table(share, length_m, cues, pictures, left, self.scenes, self.free)
 
     @property
     def seen(self) -> Array:
@@ -267,10 +279,14 @@ class Table(NamedTuple):
         return np.asarray(self.cues @ np.array([weights[cue] for cue in CUES]))
 
     def line(self, weights: dict[str, float]) -> float:
-        """Where it is drawn by the traced pictures."""
-        own = np.isin(self.pictures, self.real) & self.seen
-        rows = (self.total(weights), self.share, self.length_m, self.pictures)
-        return real_cut(*(column[own] for column in rows))
+        """Where it is drawn by the traced pictures and the scenes."""
+        kinds = [
+            np.where(np.isin(self.pictures, own), self.pictures, -1)[self.seen]
+            for own in (self.real, self.scenes)
+            if own
+        ]
+        seen = self.seen
+        return good_cut(self.total(weights)[seen], self.share[seen], self.length_m[seen], kinds)
 
     def trusted(self, passed: Array) -> dict[str, float]:
         """From where the filter is believed: each traced picture counts, and all others as one."""
@@ -352,8 +368,10 @@ def main(
                 free_ha[number] = (CANVAS_PX * sample.gsd_m) ** 2 / 1e4
             rows += branches(ortho, painted_paths(sample), network, config, number)
     click.echo(f"painted: {len(rows)} branches")
+    generated: list[int] = []
     for scene in scenes:
         number += 1
+        generated.append(number)
         ortho = Orthophoto.open(scene / "ortho.tif")
         rows += branches(ortho, scene_paths(scene, ortho), network, config, number)
         click.echo(f"{scene}: {len(rows)} branches so far")
@@ -375,7 +393,7 @@ def main(
     cues, pictures = np.array([r.cues for r in rows]), np.array([r.picture for r in rows])
     if table is not None:
         np.save(table, np.column_stack([share, length, cues, pictures]))
-    all_rows = Table(share, length, cues, pictures, list(traced), free_ha)
+    all_rows = Table(share, length, cues, pictures, list(traced), generated, free_ha)
     seen = all_rows.seen
     weights = all_rows.fitted()
     total = all_rows.total(weights)
