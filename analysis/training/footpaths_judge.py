@@ -5,10 +5,10 @@ pictures, generated scenes and traced real pictures (a branch is a path if most 
 Lengths are the weights, so that a metre is a metre.
 
 With traced pictures the line is drawn where F1 is best on the mean of them and of the scenes, each
-kind half, and it is told what the same would have made of each of them unseen. Without, it is a
-matter of false alarms: on pictures
-that hold no path no more is reported than `FALSE_M_PER_HA`, and no less is asked for than makes F1
-best where there are paths.
+kind half, or by metres on painted pictures and scenes, whichever asks for more, and it is told what
+the same would have made of each of them unseen. Without, it is a matter of false alarms: on
+pictures that hold no path no more is reported than `FALSE_M_PER_HA`, and no less is asked for than
+makes F1 best where there are paths.
 """
 
 from __future__ import annotations
@@ -404,7 +404,7 @@ def main(
     line = max(by_f1, by_alarms)
     click.echo(f"cut by F1 {by_f1:.2f}, by false alarms {by_alarms:.2f}")
     if traced:
-        line = all_rows.line(weights)
+        line = max(by_f1, all_rows.line(weights))
         for own, place in traced.items():
             click.echo(json.dumps({"left out": str(place), **all_rows.left_out(own)}))
     false_m = float(length[free & (total >= line)].sum())
