@@ -166,7 +166,7 @@ def _bars(runs: Sequence[Run]) -> Iterator[str]:
     yield "| --- | --- | --- |"
     yield f"| gaps of 1 m and wider found | 0.95 | {_of(found, len(wide))} |"
     yield f"| collapsed panels found | 0.90 | {_of(collapsed.found, collapsed.total)} |"
-    yield f"| holes found, without footpaths | reported | {_of(holes.found, holes.total)} |"
+    yield f"| holes found | reported | {_of(holes.found, holes.total)} |"
     yield f"| false alarms per km | 1 | {_said(breaches.false_alarms_per_km, 2)} |"
     yield (
         "| broken metres (visible, 1 m and more) called `intact` | 2 % | "

@@ -128,6 +128,7 @@ def fit(
     """
     torch.set_num_threads(1)
     torch.manual_seed(course.seed)
+    half = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     net = UNet(classes, unfolded=unfolded, widths=widths).to(memory_format=torch.channels_last)
     if course.resume is not None:
         _go_on(net, course.resume, classes, batch)
@@ -148,7 +149,7 @@ def fit(
         net.train()
         planes, target, weight = batch()
         # Half the time where the processor has instructions for it; weights stay as they are.
-        with torch.autocast("cpu", torch.bfloat16, enabled=torch.backends.mkldnn.is_available()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
             logits = net(planes.contiguous(memory_format=torch.channels_last))
         loss = loss_of(logits.float(), target, weight)
         optimizer.zero_grad()
