@@ -29,7 +29,7 @@ from analysis.footpaths.graph import (
 from analysis.footpaths.grid import WorkingGrid
 from analysis.footpaths.judge import Judge, Lookup, PathClass, class_of, path_probability
 from analysis.footpaths.links import link
-from analysis.footpaths.network import MODEL, Network, shared_network
+from analysis.footpaths.network import Network, shared_network
 from analysis.footpaths.profile import Profile, centred, measured, piece_count, profile_from
 from analysis.footpaths.strokes import strokes
 from analysis.heights import SurfaceModel
@@ -126,8 +126,8 @@ def find_footpaths(
 
 
 def shipped_network(config: FootpathConfig) -> Network | None:
-    """The network that comes with the program, if the configuration wants one."""
-    return shared_network() if config.network_weight > 0 and MODEL.is_file() else None
+    """The networks that come with the program, if the configuration wants them."""
+    return shared_network() if config.network_weight > 0 else None
 
 
 def search_ground(ortho: Orthophoto, area: shapely.Geometry | None) -> shapely.Geometry:

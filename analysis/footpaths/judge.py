@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ import numpy.typing as npt
 from analysis.footpaths.config import FootpathConfig
 from analysis.footpaths.evidence import RidgePixels
 from analysis.footpaths.graph import Branch
-from analysis.footpaths.network import MODEL
 
 Array = npt.NDArray[Any]
 
@@ -50,13 +50,15 @@ _END_SHARE = 0.6
 _END_M = 1.5
 TRUSTED = 0.5
 """Probability of what only the filter sees (`seen_by_filter`): of such metres about half were."""
+SHIPPED = Path(__file__).parents[1] / "models" / "footpaths.json"
+"""The judge's weights and limits, which belong to the networks beside them."""
 FILTER_ALONE: Mapping[str, float] = {"bias": -6.5, "score": 2.5}
 
 
 @cache
 def weights() -> Mapping[str, float]:
-    """The judge's weights, shipped beside the network they belong to."""
-    return dict(json.loads(MODEL.with_suffix(".json").read_text(encoding="utf-8"))["judge"])
+    """The judge's weights, as they ship."""
+    return dict(json.loads(SHIPPED.read_text(encoding="utf-8"))["judge"])
 
 
 @cache
@@ -66,8 +68,7 @@ def trust() -> Mapping[str, float]:
     Least `score` and `length_m`, greatest `built` (logit of sealed ground on a line or beside it)
     and `straight`. It stands beside the weights.
     """
-    text = MODEL.with_suffix(".json").read_text(encoding="utf-8")
-    return dict(json.loads(text).get("trust", {}))
+    return dict(json.loads(SHIPPED.read_text(encoding="utf-8")).get("trust", {}))
 
 
 def path_probability(evidence: Mapping[str, float], *, network: bool) -> float:

@@ -1,7 +1,8 @@
-"""The trained network, run by onnxruntime."""
+"""The trained networks, run by onnxruntime."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,19 @@ HALO_PX = 216
 """Working pixels around a place that its answer depends on (214, as measured, rounded up)."""
 CLASSES = ("footpath", "vehicle", "sealed")
 """What the logits are of, in their order; a network may give more after them."""
-MODEL = Path(__file__).parents[1] / "models" / "footpaths.onnx"
+_FOLDER = Path(__file__).parents[1] / "models"
+MODELS = (_FOLDER / "footpaths.onnx", _FOLDER / "footpaths_narrow.onnx")
+"""The networks that ship. They were trained apart, and what one forgot the other knows."""
 
 
 class Network:
-    """The network on one core.
+    """One network or several on one core; what several say is the mean of their logits.
 
     Args:
-        path: the ONNX file; the one that is shipped if none is given.
+        paths: the ONNX files; the ones that are shipped if none are given.
     """
 
-    def __init__(self, path: Path = MODEL) -> None:
+    def __init__(self, paths: Sequence[Path] = MODELS) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -34,20 +37,22 @@ class Network:
         # Memory is kept from window to window, which saves a tenth of the time; a plan for each
         # window's shape would take a third more of it.
         options.enable_mem_pattern = False
-        self._session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        self._sessions = [
+            onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            for path in paths
+        ]
 
     def run(self, planes: Array) -> Array:
         """(6, rows, columns) float32 as of `network_input` to (3 or more, rows / 2, columns / 2)
         logits."""
-        (logits,) = self._session.run(["logits"], {"planes": planes[np.newaxis]})
-        return np.asarray(logits[0])
+        given = {"planes": planes[np.newaxis]}
+        answers = [session.run(["logits"], given)[0][0] for session in self._sessions]
+        return np.asarray(sum(answers[1:], start=answers[0]) / np.float32(len(answers)))
 
 
 @cache
 def shared_network() -> Network:
-    """The shipped network, loaded once in a process: each holds memory of its own."""
+    """The shipped networks, loaded once in a process: each holds memory of its own."""
     return Network()
 
 

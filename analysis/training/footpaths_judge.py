@@ -4,11 +4,11 @@ A logistic regression on what was seen along each branch that the evidence offer
 pictures, generated scenes and traced real pictures (a branch is a path if most of it lies on one).
 Lengths are the weights, so that a metre is a metre.
 
-With traced pictures the line is drawn where F1 is best on the mean of them and of the scenes, each
-kind half, or by metres on painted pictures and scenes, whichever asks for more, and it is told what
-the same would have made of each of them unseen. Without, it is a matter of false alarms: on
-pictures that hold no path no more is reported than `FALSE_M_PER_HA`, and no less is asked for than
-makes F1 best where there are paths.
+With traced pictures the line is drawn half way between where F1 is best by metres on painted
+pictures and scenes, and where it is on the mean of pictures, each of the three kinds alike; and it
+is told what the same would have made of each traced one unseen. Without, it is a matter of false
+alarms: on pictures that hold no path no more is reported than `FALSE_M_PER_HA`, and no less is
+asked for than makes F1 best where there are paths.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from analysis.footpaths.channels import RGB_STEPS
 from analysis.footpaths.config import FootpathConfig
 from analysis.footpaths.find import candidates, ridges
 from analysis.footpaths.grid import WorkingGrid
-from analysis.footpaths.judge import CUES, Judge
-from analysis.footpaths.network import MODEL, Network
+from analysis.footpaths.judge import CUES, SHIPPED, Judge
+from analysis.footpaths.network import MODELS, Network
 from analysis.raster import Orthophoto
 from analysis.score import read_stated
 from analysis.score.source import SeenStretch
@@ -279,14 +279,19 @@ class Table(NamedTuple):
         return np.asarray(self.cues @ np.array([weights[cue] for cue in CUES]))
 
     def line(self, weights: dict[str, float]) -> float:
-        """Where it is drawn by the traced pictures and the scenes."""
+        """Half way between where it is best by metres, and by pictures of each kind alike."""
+        others = {*self.real, *self.scenes, *self.free}
+        painted = [number for number in np.unique(self.pictures) if number not in others]
         kinds = [
             np.where(np.isin(self.pictures, own), self.pictures, -1)[self.seen]
-            for own in (self.real, self.scenes)
+            for own in (self.real, self.scenes, painted)
             if own
         ]
-        seen = self.seen
-        return good_cut(self.total(weights)[seen], self.share[seen], self.length_m[seen], kinds)
+        total, seen = self.total(weights), self.seen
+        told = seen & ~np.isin(self.pictures, [*self.free, *self.real])
+        by_metres = best_cut(total[told], self.share[told], self.length_m[told])
+        by_pictures = good_cut(total[seen], self.share[seen], self.length_m[seen], kinds)
+        return 0.5 * (by_metres + by_pictures)
 
     def trusted(self, passed: Array) -> dict[str, float]:
         """From where the filter is believed: each traced picture counts, and all others as one."""
@@ -338,18 +343,27 @@ def false_alarm_cut(total: Array, length_m: Array, hectares: float) -> float:
 )
 @click.option("--painted", "count", default=60, show_default=True, help="Pictures to paint.")
 @click.option("--seed", default=7, show_default=True)
-@click.option("--model", type=click.Path(path_type=Path), default=MODEL, show_default=True)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    default=MODELS,
+    show_default=True,
+    help="A network; of several, the mean counts.",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=SHIPPED, show_default=True)
 @click.option("--table", type=click.Path(path_type=Path), help="Where to keep the branches (npy).")
 def main(
     scenes: tuple[Path, ...], ground: tuple[Path, ...], real: tuple[Path, ...], count: int,
-    seed: int, model: Path, table: Path | None,
+    seed: int, models: tuple[Path, ...], out: Path, table: Path | None,
 ) -> None:  # fmt: skip
-    """Fits on painted pictures, SCENES, path-free GROUND, REAL ones; writes beside the model."""
+    """Fits on painted pictures, SCENES, path-free GROUND, REAL ones."""
     try:
         given = [read_traced(place) for place in real]
     except InputError as error:
         raise click.UsageError(str(error)) from error
-    network, config = Network(model), FootpathConfig()
+    network, config = Network(models), FootpathConfig()
     rng = np.random.default_rng(seed)
     rows: list[Seen] = []
     free_ha: dict[int, float] = {}
@@ -404,7 +418,7 @@ def main(
     line = max(by_f1, by_alarms)
     click.echo(f"cut by F1 {by_f1:.2f}, by false alarms {by_alarms:.2f}")
     if traced:
-        line = max(by_f1, all_rows.line(weights))
+        line = all_rows.line(weights)
         for own, place in traced.items():
             click.echo(json.dumps({"left out": str(place), **all_rows.left_out(own)}))
     false_m = float(length[free & (total >= line)].sum())
@@ -430,7 +444,7 @@ def main(
             }
         )
     )
-    write_json(model.with_suffix(".json"), {"version": 1, "judge": weights, "trust": limits})
+    write_json(out, {"version": 1, "judge": weights, "trust": limits})
 
 
 if __name__ == "__main__":
