@@ -22,6 +22,7 @@ from analysis.training.plots_pictures import (
     READ_GSD_M,
     Crop,
     Pictures,
+    crossed,
     cut,
     painted,
     read_ground,
@@ -139,6 +140,19 @@ def test_look_alikes_take_the_place_of_plots(monkeypatch, number: int) -> None:
         if covered.any():
             assert (after.lab[covered] != was[covered]).mean() > 0.5
     assert covered_px > 500
+
+
+def test_a_bed_goes_on_under_a_line_laid_across_it() -> None:
+    shares = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        before = crop_of(new_ground(rng, CROP_PX, 0.1).lab, 1.0)
+        after = crossed(before, rng)
+        assert after.lab.dtype == np.float32
+        assert (after.plot == before.plot).all()
+        assert (after.core == before.core).all()
+        shares.append(float((after.lab != before.lab).any(axis=2).mean()))
+    assert 0 < max(shares) < 0.1
 
 
 def test_ground_without_plots_teaches_that_it_has_none(tmp_path: Path) -> None:

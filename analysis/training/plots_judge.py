@@ -1,9 +1,9 @@
 """Fits the judge of plots: `python -m analysis.training.plots_judge SCENES…`.
 
 The weights of the logistic function in `analysis.plots` are fitted on what it finds in folders that
-`fencewalk scene` wrote, and written as `analysis/models/plots.json`. What is printed is judged by
-fits that did not see the scene (five parts of the scenes in turn). The scenes should be none that
-the network was trained on.
+`fencewalk scene` wrote and on real ground without plots (`--ground`), and written as
+`analysis/models/plots.json`. What is printed is judged by fits that did not see the scene (five
+parts of the scenes in turn). Neither should be what the network was trained on.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import shapely
 from scipy.optimize import linear_sum_assignment
 
 from analysis.plots import CUES, Plot, find_plots
+from analysis.raster import Orthophoto
 from analysis.training.logistic import fit_weights, left_out
 from analysis.training.scene_truth import SceneTruth
 from corridor import write_json
@@ -76,6 +77,13 @@ def told_by(folder: Path) -> Told:
     )
 
 
+def told_by_ground(path: Path) -> Told:
+    """All finds of a real picture without plots, each of them false."""
+    ortho = Orthophoto.open(path)
+    found = find_plots(ortho, shapely.box(*ortho.bounds), least_confidence=0.0)
+    return Told(tuple(Example(path.name, plot, 0.0, None) for plot in found), 0)
+
+
 def told_apart(examples: Sequence[Example]) -> tuple[FloatArray, FloatArray]:
     """Cues of finds, (N, K), and whether each is a true one, (N,) 0 or 1."""
     cues = np.array([[one.plot.evidence[cue] for cue in CUES] for one in examples])
@@ -111,10 +119,14 @@ def table(told: Sequence[Told]) -> Iterator[str]:
 
 @click.command()
 @click.argument("scenes", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option(
+    "--ground", multiple=True, type=click.Path(path_type=Path, exists=True),
+    help="A picture without plots.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default=MODEL, show_default=True)
-def main(scenes: tuple[Path, ...], out: Path) -> None:
-    """Fits the judge on what the network finds in generated SCENES."""
-    told = [told_by(folder) for folder in scenes]
+def main(scenes: tuple[Path, ...], ground: tuple[Path, ...], out: Path) -> None:
+    """Fits the judge on what the network finds in generated SCENES and GROUND without plots."""
+    told = [told_by(folder) for folder in scenes] + [told_by_ground(path) for path in ground]
     for line in table(told):
         click.echo(line)
     weights = fitted([one for each in told for one in each.examples])

@@ -7,7 +7,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,9 @@ SHARES = {"scene": 0.65, "painted": 0.2, "ground": 0.15}
 """Of crops, by where they are from."""
 LOOK_ALIKES = {"scene": 0.3, "painted": 0.9, "ground": 0.4}
 """Share of the crops that look-alikes are laid on."""
+CROSSED = {"scene": 0.25, "painted": 0.25, "ground": 0.1}
+"""Share of the crops that a line is laid across."""
+CROSSED_WIDTH_M = (0.04, 0.6)
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,21 @@ def with_look_alikes(crop: Crop, rng: np.random.Generator) -> Crop:
     )
 
 
+def crossed(crop: Crop, rng: np.random.Generator) -> Crop:
+    """The same place with a cable, a pipe or a lined channel across it, straight and of one colour.
+
+    A bed goes on under it: what is a plot stays one.
+    """
+    angle, width_m = rng.uniform(0, np.pi), float(np.exp(rng.uniform(*np.log(CROSSED_WIDTH_M))))
+    y, x = np.indices(crop.plot.shape) - crop.plot.shape[0] / 2
+    away_m = np.abs(x * np.sin(angle) - y * np.cos(angle) + rng.normal(0, 2.0) / crop.gsd_m)
+    away_m *= crop.gsd_m
+    covered = np.clip((width_m / 2 - away_m) / crop.gsd_m + 0.5, 0, 1)[..., np.newaxis]
+    colour = np.array([rng.uniform(15, 95), rng.normal(0, 3), rng.normal(2, 5)], np.float32)
+    lab = crop.lab * (1 - covered) + colour * covered
+    return replace(crop, lab=lab.astype(np.float32))
+
+
 def seen(crop: Crop, rng: np.random.Generator) -> tuple[Array, Array]:
     """What the network is shown of a crop, and what it is to answer.
 
@@ -239,6 +257,8 @@ class Pictures:
         """What the network is shown next (see `seen`)."""
         name = self._names[int(rng.choice(len(self._names), p=self._shares))]
         crop = self._sources[name](rng)
+        if rng.random() < CROSSED[name]:
+            crop = crossed(crop, rng)
         if rng.random() < LOOK_ALIKES[name]:
             crop = with_look_alikes(crop, rng)
         return seen(crop, rng)
