@@ -35,7 +35,7 @@ _TURNS_DEG = (*range(-45, 45, 9), -6, -3, 3, 6)
 _MANY_PX = 8000
 _LIKELIER = 4
 _RIM_PX = 5
-"""Looked at to tell what lies just beyond a rectangle."""
+"""Kept around what is turned."""
 
 
 class Bed(NamedTuple):
@@ -46,14 +46,12 @@ class Bed(NamedTuple):
         along_rad: direction of its longer side, counter-clockwise from east, 0 to pi.
         filled: the share of it that shows a plot.
         shows: mean probability inside.
-        beyond: mean probability just beyond its edges.
     """
 
     outline: shapely.Polygon
     along_rad: float
     filled: float
     shows: float
-    beyond: float
 
 
 def find_beds(
@@ -148,12 +146,7 @@ def _rectangles(
         if sides_m.prod() < _LEAST_AREA_M2 or sides_m.min() < _LEAST_SIDE_M:
             return
         held = left[top : bottom + 1, first : last + 1]
-        wide = left[
-            max(top - _RIM_PX, 0) : bottom + _RIM_PX + 1,
-            max(first - _RIM_PX, 0) : last + _RIM_PX + 1,
-        ]
         shows = float(held.mean()) + _SURE
-        beyond = (float(wide.sum()) - float(held.sum())) / max(wide.size - held.size, 1) + _SURE
         filled = float((held > 0).mean())
         corners = np.array(
             [[first, top], [last + 1, top], [last + 1, bottom + 1], [first, bottom + 1]], float
@@ -171,7 +164,6 @@ def _rectangles(
             float(np.arctan2(longer[1], longer[0]) % np.pi),
             filled,
             shows,
-            beyond,
         )
 
 

@@ -2,8 +2,8 @@
 
 A small network trained on generated plots says where they may lie (`analysis.plot_network`),
 rectangles are laid around that (`analysis.beds`), and each is judged by what can be told of it: how
-surely and how sharply the network sees it, whether rows go through it (`analysis.rows`), what it is
-made of, and whether others lie beside it.
+surely and how sharply the network sees it, whether rows go through it (`analysis.rows`), and what
+it is made of.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import shapely
 
 from analysis.beds import Bed, find_beds
@@ -30,25 +31,24 @@ from corridor.findings import Finding, FindingKind
 
 _LEAST_CONFIDENCE = 0.4
 """What is reported: F1 is highest from half of itself on, if probabilities are true."""
-_BESIDE_M = 6.0
-_PLANTED = 0.5
-"""How clear rows are that show a bed by themselves; fainter ones need one of these beside them."""
-_LEAST_TINT = 0.1
-"""Plants differ from soil in colour too; the shade of corrugated sheet does not."""
-_FEW_ROWS, _LONG_M = 4.0, 15.0
+_AROUND_M = 6.0
+"""Looked at around the area: the outline of what lies across its edge."""
+_STILL_CLEAR_FRAC = 0.9
+"""Rows go through all of a bed: over more of it they are no less clear, but for noise."""
+_SPEAK_FOR_MORE = 0.5
+"""What rows and network together have to say for ground that a rectangle grows over: how clear its
+rows are then, and the mean probability of what it gains. Faint ones go on over any grass."""
+_JUST_BEYOND_M = 0.5
+_FEW_ROWS, _LONG_M = 4.0, 20.0
 """Fewer rows that go on for longer are rails, channels or cables along the road."""
 _SAME_FRAC = 0.3
 """Overlap, of the smaller, from which two outlines are of one bed."""
-_ALIGNED_RAD = math.radians(6.0)
-"""Beds side by side are laid out along each other, or straight across."""
 _BLOCK_M = 160.0
 """Ground is searched in squares of a grid of the picture's own."""
 _LONGEST_M = 48.0
 """Longer beds are fields: they need not be whole in a square and its margin."""
 _LEAST_PROBABLE = 1e-3
-CUES = (
-    "network", "edges", "regular_outline", "rows", "plants_and_soil", "size", "beside_plots",
-)  # fmt: skip
+CUES = ("network", "edges", "rows", "rows_in_colour", "plants_and_soil", "size")
 """What speaks for a plot; `Plot.evidence` holds each."""
 
 
@@ -134,27 +134,19 @@ def plots_in(
 ) -> list[Plot]:
     """The plots whose middle lies in a square and in the area that `blocks` was asked for."""
     west, south, east, north = square
-    # Neighbours count, and the outline of what lies across the area's edge.
-    shown = shown_in(ortho, _window(square), shapely.buffer(ground, _BESIDE_M))
+    shown = shown_in(ortho, _window(square), shapely.buffer(ground, _AROUND_M))
     candidates = [
         _laid(ortho, shown, bed) for bed in find_beds(shown.plot, shown.core, shown.affine)
     ]
     beds = _distinct([each for each in candidates if _longer_m(each.outline) <= _LONGEST_M])
-    outlines = np.array([bed.outline for bed in beds], dtype=object)
-    planted = np.array([_is_planted(bed) for bed in beds], dtype=bool)
-    ways = np.array([bed.along_rad % (np.pi / 2) for bed in beds])
     found = []
-    for number, bed in enumerate(beds):
+    for bed in beds:
         x, y = shapely.get_coordinates(shapely.centroid(bed.outline))[0]
         if not (west <= x < east and south < y <= north) or not shapely.intersects_xy(ground, x, y):
             continue
-        near = shapely.dwithin(outlines, bed.outline, _BESIDE_M)
-        turn = np.abs(ways - ways[number])
-        near &= np.minimum(turn, np.pi / 2 - turn) <= _ALIGNED_RAD
-        near[number] = False
-        if not (planted[number] or planted[near].any()):
+        if _are_lines(bed):
             continue
-        evidence = _evidence(bed, [beds[i] for i in np.flatnonzero(near)])
+        evidence = _evidence(bed)
         if confidence(evidence) < least_confidence:
             continue
         has_rows = bed.rows.clear >= CLEAR
@@ -177,51 +169,63 @@ class _Laid(NamedTuple):
 
     Attributes:
         outline, rows: of it; along_rad: direction of its longer side.
-        shows, filled: mean probability inside, and the share above a half.
-        edges: how much surer the network is inside its first outline than just beyond.
+        shows: mean probability inside.
+        edges: how much surer the network is inside than just beyond.
     """
 
     outline: shapely.Polygon
     rows: Rows
     along_rad: float
     shows: float
-    filled: float
     edges: float
 
 
 def _laid(ortho: Orthophoto, shown: Shown, bed: Bed) -> _Laid:
     rows, outline = rows_in(ortho, bed.outline)
+    values = _probable(shown, outline)
     if rows.clear >= CLEAR:
         wider = grown(ortho, outline, rows)
-        again, laid = rows_in(ortho, wider)
-        if again.clear >= CLEAR and shapely.area(wider) > shapely.area(outline):
-            rows, outline = again, laid
+        if shapely.area(wider) > shapely.area(outline):
+            again, laid = rows_in(ortho, wider)
+            more = _probable(shown, laid)
+            clear = again.clear >= max(CLEAR, _STILL_CLEAR_FRAC * rows.clear)
+            if clear and _without(more, values) + again.clear >= _SPEAK_FOR_MORE:
+                rows, outline, values = again, laid, more
+    around = shapely.buffer(outline, _JUST_BEYOND_M, join_style="mitre")
+    along = np.diff(shapely.get_coordinates(outline)[:3], axis=0)
+    longer = along[int(np.argmax(np.hypot(*along.T)))]
+    shows = float(values.mean()) if len(values) else 0.0
+    return _Laid(
+        outline,
+        rows,
+        float(np.arctan2(longer[1], longer[0]) % np.pi),
+        shows,
+        shows - _without(_probable(shown, around), values),
+    )
+
+
+def _probable(shown: Shown, outline: shapely.Polygon) -> npt.NDArray[np.float32]:
+    """The probabilities within an outline, a list of them."""
     corners = np.column_stack(~shown.affine * tuple(shapely.get_coordinates(outline)[:4].T))
     low = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
     high = np.ceil(corners.max(axis=0)).astype(int) + 1
     part = shown.plot[low[1] : high[1], low[0] : high[0]]
     inside = np.zeros(part.shape, np.uint8)
     cv2.fillPoly(inside, [np.round(corners - low - 0.5).astype(np.int32)], 1)
-    values = part[inside > 0]
-    along = np.diff(shapely.get_coordinates(outline)[:3], axis=0)
-    longer = along[int(np.argmax(np.hypot(*along.T)))]
-    return _Laid(
-        outline,
-        rows,
-        float(np.arctan2(longer[1], longer[0]) % np.pi),
-        float(values.mean()) if len(values) else 0.0,
-        float((values > 0.5).mean()) if len(values) else 0.0,
-        bed.shows - bed.beyond,
-    )
+    return part[inside > 0]
 
 
-def _is_planted(bed: _Laid) -> bool:
-    """Whether a bed shows by itself that it is one."""
-    if bed.rows.clear < _PLANTED or bed.rows.tint < _LEAST_TINT:
-        return False
+def _without(more: npt.NDArray[np.float32], values: npt.NDArray[np.float32]) -> float:
+    """The mean of a list without the values of a part of it."""
+    return float(more.sum() - values.sum()) / max(len(more) - len(values), 1)
+
+
+def _are_lines(bed: _Laid) -> bool:
+    """Whether what a bed shows are lines along the road, not rows."""
     sides_m = np.hypot(*np.diff(shapely.get_coordinates(bed.outline)[:3], axis=0).T)
     across_m, along_m = sides_m[bed.rows.axis], sides_m[1 - bed.rows.axis]
-    return bool(across_m >= _FEW_ROWS * bed.rows.period_m or along_m <= _LONG_M)
+    few = across_m < _FEW_ROWS * bed.rows.period_m
+    return bool(bed.rows.clear >= CLEAR and few and along_m > _LONG_M)
 
 
 def _distinct(beds: Sequence[_Laid]) -> list[_Laid]:
@@ -245,7 +249,7 @@ def _distinct(beds: Sequence[_Laid]) -> list[_Laid]:
 def _window(square: Bounds) -> Bounds:
     """A square with a margin: a bed whose middle lies in the square lies in that."""
     west, south, east, north = square
-    margin_m = _LONGEST_M / 2 + _BESIDE_M
+    margin_m = _LONGEST_M / 2 + _AROUND_M
     return west - margin_m, south - margin_m, east + margin_m, north + margin_m
 
 
@@ -254,16 +258,15 @@ def _longer_m(outline: shapely.Polygon) -> float:
     return float(np.hypot(*np.diff(corners[:3], axis=0).T).max())
 
 
-def _evidence(bed: _Laid, beside: Sequence[_Laid]) -> dict[str, float]:
+def _evidence(bed: _Laid) -> dict[str, float]:
     shows = min(max(bed.shows, _LEAST_PROBABLE), 1.0 - _LEAST_PROBABLE)
     return {
         "network": math.log(shows / (1.0 - shows)),
         "edges": bed.edges,
-        "regular_outline": bed.filled,
         "rows": bed.rows.clear,
+        "rows_in_colour": bed.rows.clear * min(bed.rows.tint, 1.0),
         "plants_and_soil": bed.rows.mix,
         "size": math.log(shapely.area(bed.outline)),
-        "beside_plots": math.log1p(sum(each.shows * each.rows.clear for each in beside)),
     }
 
 

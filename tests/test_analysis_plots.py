@@ -125,8 +125,6 @@ def painted(
     monkeypatch: pytest.MonkeyPatch, folder: Path, beds: list[shapely.Polygon]
 ) -> Orthophoto:
     """A picture of grass in which the network sees beds, whatever window it is asked for."""
-    # Grass has no rows: here every bed counts, whatever it shows.
-    monkeypatch.setattr(plots, "_is_planted", lambda bed: True)
     monkeypatch.setattr(plots, "_BLOCK_M", 32.0)
     monkeypatch.setattr(plots, "_LONGEST_M", 14.0)
     monkeypatch.setattr(plots, "confidence", lambda evidence: 0.9)
@@ -164,19 +162,39 @@ def test_a_plot_belongs_to_the_area_that_its_middle_lies_in(tmp_path: Path, monk
     assert find_plots(picture, shapely.Polygon()) == []
 
 
+@pytest.mark.parametrize(("west_m", "east_m"), [(2.0, 26.0), (8.0, 20.0)])
+def test_growth_that_leaves_rows_less_clear_is_undone(
+    tmp_path: Path, monkeypatch, west_m: float, east_m: float
+) -> None:
+    """Half as much grass again beside the rows, or nothing but rows."""
+    middle = shapely.box(WEST + 9, NORTH - 18, WEST + 19, NORTH - 10)
+    wide = shapely.box(WEST + west_m, NORTH - 18, WEST + east_m, NORTH - 10)
+    painted(monkeypatch, tmp_path, [middle])
+    picture = ortho(tmp_path, plot_picture(0.6, 90.0))
+    monkeypatch.setattr(plots, "grown", lambda o, outline, rows: wide)
+    (plot,) = find_plots(picture, WHOLE)
+    kept = wide if east_m == 20.0 else middle
+    assert plot.outline.intersection(kept).area > 0.9 * plot.outline.union(kept).area
+
+
+def test_faint_rows_do_not_speak_for_ground_that_the_network_denies(tmp_path, monkeypatch) -> None:
+    """Clear rows do: a bed that the network sees half of."""
+    half = shapely.box(WEST + 9, NORTH - 18, WEST + 14, NORTH - 10)
+    whole = shapely.box(WEST + 9, NORTH - 18, WEST + 19, NORTH - 10)
+    painted(monkeypatch, tmp_path, [half])
+    picture = ortho(tmp_path, plot_picture(0.6, 90.0))
+    monkeypatch.setattr(plots, "grown", lambda o, outline, rows: whole)
+    (plot,) = find_plots(picture, WHOLE)
+    assert plot.outline.area > 1.8 * half.area
+    monkeypatch.setattr(plots, "_SPEAK_FOR_MORE", 1.1)  # as if they were faint
+    (plot,) = find_plots(picture, WHOLE)
+    assert plot.outline.area < 1.1 * half.area
+
+
 def test_what_is_longer_than_beds_are_is_a_field(tmp_path: Path, monkeypatch) -> None:
     picture = painted(monkeypatch, tmp_path, [bed(2, 4, width=20.0), bed(4, 12, width=10.0)])
     (only,) = find_plots(picture, WHOLE, least_confidence=0.0)
     assert only.outline.intersects(bed(4, 12))
-
-
-def test_neighbours_speak_for_a_plot(tmp_path: Path, monkeypatch) -> None:
-    def beside(beds: list[shapely.Polygon]) -> list[float]:
-        found = find_plots(painted(monkeypatch, tmp_path, beds), WHOLE, least_confidence=0.0)
-        return [plot.evidence["beside_plots"] for plot in found]
-
-    assert beside([bed(4, 4), bed(18, 24)]) == [0.0, 0.0]
-    assert min(beside([bed(4, 4), bed(4, 9)])) > 0.05
 
 
 @settings(
