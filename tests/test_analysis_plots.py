@@ -63,7 +63,7 @@ def test_rows_of_plants_are_found_and_outlined(
     assert plot.period_m == pytest.approx(period_m, rel=0.08)
     turn = abs(np.degrees(plot.along_rad) - angle_deg) % 180
     assert min(turn, 180 - turn) < 6
-    assert plot.confidence > 0.4
+    assert plot.confidence > 0.5
     assert not plot.inside_loop
     assert set(plot.evidence) == set(CUES)
 
