@@ -46,7 +46,7 @@ from corridor.values import FloatArray
 Array = npt.NDArray[Any]
 
 REASON = "leads up to the fence"
-LEAST_PROBABILITY = 0.5
+LEAST_PROBABILITY = 0.6
 """From which fewer than two a kilometre of fence were false, on scenes left out of the fit."""
 CUES = ("outside", "inside", "clear", "network", "breach")
 """What is weighed: how much was seen outside and inside of the fence (logarithms of sums), how

@@ -209,7 +209,7 @@ def test_a_path_through_intact_fence_is_a_suspected_hole(ortho: Orthophoto) -> N
         (30.35, 100, FenceState.INTACT),
     ]
     assert fused.breaches[0].breach_type is BreachType.HOLE
-    assert fused.breaches[0].confidence == pytest.approx(0.48)
+    assert fused.breaches[0].confidence == pytest.approx(0.8 * 0.78)
 
 
 def test_a_path_that_only_reaches_the_fence_suspects_nothing(ortho: Orthophoto) -> None:

@@ -11,11 +11,11 @@ from analysis.fence.decode import (
     INTACT,
     OBSCURED,
     find_line,
-    second_opinion,
     shortfall,
     smooth_states,
     states_along,
     unsure,
+    weighed,
 )
 
 OFFSET_M = (np.arange(41) - 20) * 0.08
@@ -93,10 +93,30 @@ def test_the_template_is_asked_only_where_the_network_hesitates() -> None:
     answers = []
     for chance in (0.999, 0.7):
         state = np.tile([chance, 1 - chance, 0.0, 0.0], (1200, 1))
-        answers.append(second_opinion(state, ratio)[600, INTACT])
+        answers.append(weighed(state, state, ratio)[600, INTACT])
     sure, hesitating = answers
     assert sure > 0.99
     assert hesitating < 0.3
+
+
+def test_what_the_fence_is_compared_with_counts_most_before_a_fence_never_seen() -> None:
+    """The comparison says gap in one place; the network says intact, sure of it or not."""
+    likeness = np.tile([0.98, 0.02, 0.0, 0.0], (1200, 1))
+    likeness[600] = [0.02, 0.98, 0.0, 0.0]
+    answers = []
+    for chance in (0.999, 0.7):
+        state = np.tile([chance, 1 - chance, 0.0, 0.0], (1200, 1))
+        answers.append(weighed(state, likeness, np.zeros(1200))[:, INTACT])
+    sure, hesitating = answers
+    assert sure.min() > 0.5
+    assert hesitating[600] < 0.4 < 0.9 < np.delete(hesitating, 600).min()
+
+
+def test_where_the_fence_was_not_compared_with_itself_the_network_speaks_alone() -> None:
+    state = np.tile([0.9, 0.05, 0.03, 0.02], (300, 1))
+    ratio = np.zeros(300)
+    nothing = np.full((300, 4), np.nan)
+    np.testing.assert_array_equal(weighed(state, nothing, ratio), weighed(state, state, ratio))
 
 
 def test_what_is_less_like_the_fence_than_most_of_it_falls_short() -> None:

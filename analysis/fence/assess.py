@@ -11,9 +11,9 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.special import expit
 
-from analysis.fence import decode, network, template
+from analysis.fence import decode, likeness, network, template
 from analysis.fence.decode import CELL_LENGTH_M, COLLAPSED, GAP, INTACT, OBSCURED
-from analysis.fence.network import BLOCK, COLUMNS_PER_CELL, reach_for
+from analysis.fence.network import BLOCK, CELL_M, COLUMNS_PER_CELL, reach_for
 from analysis.fence.strip import Centre, Strip, straighten
 from analysis.fence.template import Light
 from analysis.heights import SurfaceModel
@@ -33,18 +33,20 @@ _LINE_FOR_STATES = (0.4, 0.8)
 _AROUND_STATE = 11  # cells
 """Share of the line in the evidence over 2 m at which states begin to count, and count in full."""
 _LINE_FOR_BREACH = 0.5
+_SAME_LINE_M = 0.16
+"""A line that is found within this of another is the same."""
 _END_M = 1.5
 _TALL_M = 1.0
 _LEAST_BROKEN = 0.4
-"""Mean probability of being broken below which a stretch is doubtful; from the scenes that
-`decode._OPINION` is from."""
+"""Mean probability of being broken below which a stretch is doubtful."""
 _MAY_BE_BROKEN = 0.25
 _AROUND_CHANCE = 4
 _LEAST_DOUBT = 3
 """An intact stretch of at least so many cells is doubtful where the mean probability of being
 broken, over so many cells, is at least this."""
-_SURE_SLOPE, _SURE_MIDDLE = 5.3, 0.34
-"""From that mean to how often such a breach is one; from scenes 912 to 920 and 931 to 936."""
+_SURE_SLOPE, _SURE_MIDDLE = 6.6, 0.40
+"""From that mean to how often such a breach is one; from scenes 91,001 to 91,012 and 93,001 to
+93,012."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,10 @@ class Answer:
         offset_m: (R,) of the rows from the drawn line.
         line: (R, N) logits of the fence running there.
         states: (4, R, N) logits of the states.
-        light: (2 R, 2 N) the lightness of the strip, for the second opinion.
+        light: (2 R, 2 N) the lightness of the strip, for the template.
+        row: (N,) of the line as this piece alone tells it, along which the fence was compared with
+            itself.
+        likeness: (4, N) logits of the states by that comparison.
         imaged: (N,) whether a cell was imaged.
     """
 
@@ -104,6 +109,8 @@ class Answer:
     line: npt.NDArray[np.float32]
     states: npt.NDArray[np.float32]
     light: Light
+    row: FloatArray
+    likeness: npt.NDArray[np.float32]
     imaged: npt.NDArray[np.bool_]
 
 
@@ -116,6 +123,8 @@ class Evidence:
         xy, normal: (N, 2) of the line, and unit vectors to its left.
         line, apart: (N,) see `decode.Evidence`.
         network: (N, 4) probabilities of the states by the network alone.
+        likeness: (N, 4) the same by comparing the fence with itself; NaN where that was done along
+            another line.
         ratio: (N,) log likelihood ratio of fence to ground by the template.
         imaged: (N,) bool.
     """
@@ -126,6 +135,7 @@ class Evidence:
     line: FloatArray
     apart: FloatArray
     network: FloatArray
+    likeness: FloatArray
     ratio: FloatArray
     imaged: npt.NDArray[np.bool_]
 
@@ -168,7 +178,7 @@ def assess(
         reason = f"pixels of {100 * ortho.gsd_m:.0f} cm show no fence" if coarse else "not imaged"
         return _nothing(track, reason)
     seen = gather(centre, answers, tolerance_m)
-    state = decode.second_opinion(seen.network, seen.ratio)
+    state = decode.weighed(seen.network, seen.likeness, seen.ratio)
     if dsm is not None:
         _cover_by_height(state, dsm, ortho, seen.xy, seen.normal)
     sequence = decode.smooth_states(state, _trust(seen.imaged, seen.apart))
@@ -200,6 +210,9 @@ def gather(centre: Centre, answers: Sequence[Answer], tolerance_m: float) -> Evi
     look = template.likelihood(light, found.row)
     found = decode.find_line(line, offset, tolerance_m, look.everywhere)
     look = template.likelihood(light, found.row)
+    like = np.concatenate([each.likeness for each in answers], axis=1)[:, :cells]
+    row = np.concatenate([each.row for each in answers])[:cells]
+    same = np.abs(row - found.row) * CELL_M < _SAME_LINE_M
     offset_m = np.interp(found.row, np.arange(len(offset)), offset)
     column = np.minimum(np.arange(cells) * COLUMNS_PER_CELL, count - 1)
     normal = centre.normal[column]
@@ -210,6 +223,7 @@ def gather(centre: Centre, answers: Sequence[Answer], tolerance_m: float) -> Evi
         line=found.line,
         apart=found.apart,
         network=decode.states_along(states, found.row),
+        likeness=np.where(same[:, None], decode.chances(like), np.nan),
         ratio=look.along,
         imaged=np.concatenate([each.imaged for each in answers])[:cells],
     )
@@ -232,7 +246,12 @@ def _answer(ortho: Orthophoto, centre: Centre, tolerance_m: float, first: int, l
     missing = -(end - begin) % BLOCK
     if missing:
         strip = _widened(strip, missing)
-    logits, light, offset = network.look(strip)
+    logits, inputs, offset = network.look(strip)
+    # What the template of the whole line has to say of it comes later.
+    row = decode.find_line(logits[0], offset, tolerance_m).row
+    column = np.interp(np.arange(inputs.shape[2]), np.arange(len(row)) * 2 + 0.5, row * 2 + 0.5)
+    columns = np.pad(seen, (0, inputs.shape[2] - len(seen)))
+    like = likeness.compare(inputs, column, columns)
     cut = slice((first - begin) // COLUMNS_PER_CELL, -(-(last - begin) // COLUMNS_PER_CELL))
     pairs = seen[first - begin : last - begin]
     pairs = np.append(pairs, pairs[-1:]) if len(pairs) % 2 else pairs
@@ -240,7 +259,9 @@ def _answer(ortho: Orthophoto, centre: Centre, tolerance_m: float, first: int, l
         offset_m=offset,
         line=logits[0, :, cut],
         states=logits[1:, :, cut],
-        light=template.keep_light(light[:, first - begin : last - begin]),
+        light=template.keep_light(inputs[0, :, first - begin : last - begin]),
+        row=row[cut],
+        likeness=like[:, cut],
         imaged=np.asarray(pairs.reshape(-1, COLUMNS_PER_CELL).all(axis=1)),
     )
 

@@ -31,7 +31,8 @@ def reach_for(tolerance_m: float) -> float:
 
 
 @cache
-def _session() -> Any:
+def session(name: str) -> Any:
+    """A network of the fence's by the name of its file, loaded once in a process."""
     options = onnxruntime.SessionOptions()
     # One thread: the same sums in the same order, and other pieces have the other cores.
     options.intra_op_num_threads = 1
@@ -39,22 +40,22 @@ def _session() -> Any:
     # Memory is kept from piece to piece, which saves an eighth of the time, until `let_go`; a plan
     # for each strip's shape would take a third more of it.
     options.enable_mem_pattern = False
-    model = files("analysis.models").joinpath("fence.onnx").read_bytes()
+    model = files("analysis.models").joinpath(name).read_bytes()
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def let_go() -> None:
-    """Frees what the network holds: as much as its largest strip took."""
-    _session.cache_clear()
+    """Frees what the networks hold: as much as their largest strips took."""
+    session.cache_clear()
 
 
 def look(strip: Strip) -> tuple[FloatGrid, FloatGrid, npt.NDArray[np.float64]]:
     """The network's answer for a strip whose columns are a multiple of `BLOCK`.
 
     Returns:
-        (5, R, N / 2) logits: that the fence runs here, and the four states if it does; the
-        lightness (2 R, N) it was shown; and the offset of each of the R rows in metres, left
-        positive.
+        (5, R, N / 2) logits: that the fence runs here, and the four states if it does; what it was
+        shown, (5, 2 R, N) as of `features.network_input`; and the offset of each of the R rows in
+        metres, left positive.
     """
     half = (len(strip.offset_m) - 1) // 2
     rows = round(2 * half * strip.across_m / ACROSS_M / BLOCK) * BLOCK
@@ -66,8 +67,10 @@ def look(strip: Strip) -> tuple[FloatGrid, FloatGrid, npt.NDArray[np.float64]]:
     logits = (_answer(inputs) + _answer(mirrored(inputs))[:, ::-1]) * np.float32(0.5)
     per_cell = len(strip.offset_m) / logits.shape[1]
     row = (np.arange(logits.shape[1]) + 0.5) * per_cell - 0.5 - half
-    return logits, inputs[0], row * strip.across_m
+    return logits, inputs, row * strip.across_m
 
 
 def _answer(inputs: FloatGrid) -> FloatGrid:
-    return np.asarray(_session().run(None, {"strip": inputs[None]})[0][0], dtype=np.float32)
+    return np.asarray(
+        session("fence.onnx").run(None, {"strip": inputs[None]})[0][0], dtype=np.float32
+    )

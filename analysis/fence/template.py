@@ -1,4 +1,4 @@
-"""A second opinion: does the ground here look like the fence elsewhere along this very line?
+"""A third opinion: does the ground here look like the fence elsewhere along this very line?
 
 A template of the fence's cross-profile is learned from the line itself, whitened by profiles at
 parallels beside it, and compared with every column (a matched filter). It needs no training and

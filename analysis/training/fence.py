@@ -11,7 +11,6 @@ as `benchmarks/fence_stretches.py` reads them) are cut here and there. Needs the
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -20,21 +19,17 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from rasterio.errors import RasterioError
 from torch import nn
 
 from analysis.fence.features import CHANNELS
 from analysis.training.fence_paint import IGNORE, ROWS
-from analysis.training.fence_strips import Sample, draw, load_ground, load_real, load_scene
+from analysis.training.fence_pools import Pools
 from analysis.training.unet import convolutions
 from corridor import InputError
 
 STATES = ("intact", "gap", "collapsed", "obscured")
-_OFTEN = {"barbed_wire": 1.5, "expanded_metal": 1.5, "concrete_panel": 1.5}
-"""How many times more often strips of these fences are drawn: they are the hard ones."""
-_FENCED_EVERY = (True, False, True, True, False)
-_GROUND_SHARE = 0.5
-"""Of the strips without a fence, how many are from real pictures, if there are any."""
+STATE_WEIGHT = (1.0, 2.0, 3.0, 1.5)
+"""How much a cell of each state counts."""
 
 
 class FenceNet(nn.Module):
@@ -96,18 +91,12 @@ def loss_of(out: torch.Tensor, row: torch.Tensor, state: torch.Tensor) -> tuple[
     at = torch.where(there, row.nan_to_num(0).round().long() + jitter, anywhere)
     at = at.clamp(0, rows - 1)
     states = out[:, 1:].gather(2, at[:, None, None, :].expand(-1, len(STATES), 1, -1))[:, :, 0]
-    balance = torch.tensor([1.0, 2.0, 3.0, 1.5])
+    balance = torch.tensor(STATE_WEIGHT)
     state_loss = nn.functional.cross_entropy(states, state, weight=balance, ignore_index=IGNORE)
     return line_loss, state_loss
 
 
-def train(
-    net: FenceNet,
-    samples: list[Sample],
-    ground: list[Sample],
-    given: argparse.Namespace,
-    reload: Any,
-) -> FenceNet:
+def train(net: FenceNet, pools: Pools, given: argparse.Namespace) -> FenceNet:
     """Trains for a time and prints the losses; scenes finished meanwhile are taken in."""
     rng = np.random.default_rng(given.seed)
     best = torch.optim.AdamW(net.parameters(), lr=given.rate, weight_decay=1e-4)
@@ -116,20 +105,7 @@ def train(
     while (share := (time.monotonic() - start) / (60 * given.minutes)) < 1.0:
         for group in best.param_groups:
             group["lr"] = given.rate * min(1.0, step / 50) * (0.5 + 0.5 * np.cos(np.pi * share))
-        pools = {known: [s for s in samples if s.fenced is known] for known in (True, False)}
-        often = {
-            known: np.array([s.times * _OFTEN.get(s.kind, 1.0) for s in pool])
-            for known, pool in pools.items()
-        }
-        drawn = []
-        for index in range(given.batch):
-            known = _FENCED_EVERY[(step * given.batch + index) % len(_FENCED_EVERY)]
-            known = known or not pools[False]
-            if ground and not known and rng.uniform() < _GROUND_SHARE:
-                drawn.append(draw(ground[rng.integers(len(ground))], rng))
-                continue
-            chance = often[known] / often[known].sum()
-            drawn.append(draw(pools[known][rng.choice(len(chance), p=chance)], rng))
+        drawn = [pools.draw(rng) for _ in range(given.batch)]
         inputs, rows, states = (np.stack(part) for part in zip(*drawn, strict=True))
         given_inputs = torch.from_numpy(inputs).contiguous(memory_format=torch.channels_last)
         out = net(given_inputs)
@@ -143,8 +119,7 @@ def train(
         if step % 50 == 0:
             scale = 1 - 0.98**step
             print(f"{share:4.0%} step {step} line {shown[0] / scale:.3f} state "
-                  f"{shown[1] / scale:.3f} strips {len(samples)}", flush=True)  # fmt: skip
-            samples = reload(samples)
+                  f"{shown[1] / scale:.3f} strips {len(pools)}", flush=True)  # fmt: skip
         if step % 1000 == 0:
             torch.save(net.state_dict(), given.out.with_suffix(".pt"))
     return net.eval()
@@ -174,28 +149,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--batch", type=int, default=6)
     parser.add_argument("--rate", type=float, default=3e-3, help="learning rate at the start")
     parser.add_argument("--resume", type=Path, help="weights (.pt) of an earlier run to go on from")
     given = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    loaded: set[Path] = set()
-
-    def reload(samples: list[Sample]) -> list[Sample]:
-        for folder in given.scenes + given.real:
-            real = folder in given.real
-            ready = folder / ("fence_truth.geojson" if real else "truth.gpkg")
-            if folder not in loaded and ready.is_file():
-                try:
-                    load, named = (load_real, given.real) if real else (load_scene, given.scenes)
-                    samples = samples + load(folder, named.count(folder))
-                except (InputError, OSError, RasterioError) as error:  # a scene still being written
-                    print(f"{folder}: {error}", file=sys.stderr)
-                    continue
-                loaded.add(folder)
-        return samples
-
     torch.manual_seed(given.seed)
     net = FenceNet()
     if given.resume:
@@ -203,10 +162,10 @@ def main() -> None:
     net = net.to(memory_format=torch.channels_last)  # a third faster than the default layout
     chance = np.random.default_rng(given.seed)
     try:
-        ground = [strip for picture in given.ground for strip in load_ground(picture, chance)]
+        pools = Pools(given.scenes, given.real, given.ground, chance)
     except InputError as error:
         parser.error(str(error))
-    net = train(net, reload([]), ground, given, reload).to(memory_format=torch.contiguous_format)
+    net = train(net, pools, given).to(memory_format=torch.contiguous_format)
     torch.save(net.state_dict(), given.out.with_suffix(".pt"))
     export(net, given.out)
 

@@ -38,12 +38,15 @@ _AVERAGE = 4
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells whose fence is visible: log odds of broken by the network, the template's log ratio,
-    by how much that is less than usual, and whether they are broken."""
+    """Cells whose fence is visible: log odds of broken by the network and by comparing the fence
+    with itself, the template's log ratio, by how much that is less than usual, how far the network
+    hesitates, and whether they are broken."""
 
     network: Floats
+    likeness: Floats
     template: Floats
     shortfall: Floats
+    unsure: Floats
     broken: npt.NDArray[np.bool_]
 
 
@@ -70,9 +73,8 @@ def measure(folder: Path) -> tuple[Cells, Reported]:
             for number in range(assess.piece_count(track))
         ]
         evidence = assess.gather(Centre.of(track), answers, boundary.offset_tolerance_m)
-        state = evidence.network
-        odds = np.log((state[:, 1] + state[:, 2] + 1e-4) / (state[:, 0] + 1e-4))
-        odds = np.convolve(odds, np.full(_AVERAGE, 1 / _AVERAGE), mode="same")
+        like = np.where(np.isnan(evidence.likeness), evidence.network, evidence.likeness)
+        odds, alike = _odds(evidence.network), _odds(like)
         at = evidence.chainage_m[:-1]
         code = np.full(len(at), -1)
         for piece in pieces:
@@ -88,8 +90,9 @@ def measure(folder: Path) -> tuple[Cells, Reported]:
         true_line = lines.geometry.iloc[list(lines.side).index(boundary.side)]
         near = shapely.distance(true_line, shapely.points(evidence.xy)) < _WRONG_LINE_M
         use = (code >= 0) & near & evidence.imaged
-        less = decode.shortfall(evidence.ratio)
-        cells.append(np.stack([odds[use], evidence.ratio[use], less[use], code[use]]))
+        ratio, unsure = evidence.ratio, decode.unsure(evidence.network)
+        columns = (odds, alike, ratio, decode.shortfall(ratio), unsure, code)
+        cells.append(np.stack([column[use] for column in columns]))
         found = assess.assess(ortho, track, boundary.offset_tolerance_m, answers=answers)
         for each in found.broken:
             right = any(
@@ -99,9 +102,13 @@ def measure(folder: Path) -> tuple[Cells, Reported]:
             reported.append((each.evidence["gap"] + each.evidence["collapsed"], right))
     joined = np.concatenate(cells, axis=1)
     table = np.array(reported, dtype=np.float64).reshape(-1, 2)
-    return Cells(joined[0], joined[1], joined[2], joined[3] > 0), Reported(
-        table[:, 0], table[:, 1] > 0
-    )
+    return Cells(*joined[:5], joined[5] > 0), Reported(table[:, 0], table[:, 1] > 0)
+
+
+def _odds(state: Floats) -> Floats:
+    """(N,) log odds of broken of states (N, 4), over a few cells."""
+    odds = np.log((state[:, 1] + state[:, 2] + 1e-4) / (state[:, 0] + 1e-4))
+    return np.convolve(odds, np.full(_AVERAGE, 1 / _AVERAGE), mode="same")
 
 
 def _span(breach: Finding) -> tuple[float, float]:
@@ -131,15 +138,25 @@ def main() -> None:
     parser.add_argument("scenes", nargs="+", type=Path)
     given = parser.parse_args()
     measured = [measure(folder) for folder in given.scenes]
-    odds = np.concatenate([cells.network for cells, _ in measured])
-    ratio = np.concatenate([cells.template for cells, _ in measured])
-    broken = np.concatenate([cells.broken for cells, _ in measured])
-    less = np.concatenate([cells.shortfall for cells, _ in measured])
-    features = np.stack([odds, -np.maximum(ratio, 0.0), -np.minimum(ratio, 0.0), -less])
-    own, speaks_for, against, unlike, constant = fit_logistic(features, broken)
-    print(f"cells {len(odds)}, broken {broken.mean():.3f}")
-    weights = (own, speaks_for, against, unlike, -constant)
-    print(f"decode._OPINION = ({', '.join(f'{weight:.2f}' for weight in weights)})")
+    names = ("network", "likeness", "template", "shortfall", "unsure", "broken")
+    odds, alike, ratio, less, unsure, broken = (
+        np.concatenate([getattr(cells, name) for cells, _ in measured]) for name in names
+    )
+    opinions = [
+        odds,
+        alike,
+        -np.maximum(ratio, 0.0),
+        -np.minimum(ratio, 0.0),
+        -less,
+        -np.ones_like(odds),
+    ]
+    known = np.stack([opinion * (1 - unsure) for opinion in (odds, alike, opinions[-1])])
+    unknown = np.stack(opinions) * unsure
+    weights = fit_logistic(np.vstack([known, unknown]), broken)[:-1]
+    print(f"cells {len(odds)}, broken {broken.mean():.3f}, unsure of {unsure.mean():.2f}")
+    own, like, shift = weights[:3]
+    print(f"decode._KNOWN = [{own:.2f}, {like:.2f}, 0, 0, 0, {shift:.2f}]")
+    print(f"decode._UNKNOWN = [{', '.join(f'{weight:.2f}' for weight in weights[3:])}]")
     chance = np.concatenate([each.chance for _, each in measured])
     right = np.concatenate([each.right for _, each in measured])
     slope, constant = fit_logistic(chance[None], right, ridge=0.01)

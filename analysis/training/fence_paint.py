@@ -18,11 +18,14 @@ from analysis.fence import features
 from analysis.fence.features import ALONG_M
 from analysis.fence.features import FINE_M as ACROSS_M
 
-CROP = 256
+CROP = 512
+"""Columns of a crop: 51 m, so that most of a fence is in view beside a gap of 20 m."""
 ROWS = 2 * features.ROWS
 """Of a crop as it is painted, each `FINE_M`."""
 IGNORE = -1
 INTACT, GAP, COLLAPSED, OBSCURED = range(4)
+
+_GAPS_M = (0.8, 1.0, 1.5, 2.0, 3.0, 3.0, 3.0, 6.0, 9.0, 15.0)
 
 Floats = npt.NDArray[np.float32]
 States = npt.NDArray[np.int64]
@@ -84,12 +87,12 @@ def paint_fence(rgb: Floats, rng: np.random.Generator) -> tuple[Floats, Floats, 
         lay_foot(ground, row, rng)
     canvas = ground.copy()
     state = np.zeros(CROP, np.int64)
-    at = rng.uniform(-10, 8)
-    while rng.uniform() < 0.7 and at < 24:
-        width = rng.choice([0.8, 1.0, 1.5, 2.0, 3.0, 3.0, 6.0, 9.0]) * rng.uniform(0.8, 1.2)
+    at = rng.uniform(-10, 20)
+    while rng.uniform() < 0.8 and at < t[-1]:
+        width = rng.choice(_GAPS_M) * rng.uniform(0.8, 1.2)
         inside = (t >= at) & (t < at + width)
         state[inside] = 1
-        at += width + rng.uniform(2, 15)
+        at += width + rng.uniform(2, 20)
     there = np.where(state == 0, 1.0, 0.0)
     there = cv2.GaussianBlur(there[None, :].astype(np.float32), (0, 0), 0.7)[0]
     width = (
@@ -250,8 +253,8 @@ def lay_foot(canvas: Floats, row: Floats, rng: np.random.Generator) -> None:
     band = expit((width / 2 * edge[None, :] - np.abs(y)) / soft)
     if rng.uniform() < 0.35:
         t, there = np.arange(CROP) * ALONG_M, np.ones(CROP, np.float32)
-        for _ in range(int(rng.integers(1, 4))):
-            at = rng.uniform(-1, 25)
+        for _ in range(int(rng.integers(1, 6))):
+            at = rng.uniform(-1, t[-1])
             there[(t >= at) & (t < at + rng.uniform(0.4, 5.0))] = 0.0
         band = band * cv2.GaussianBlur(there[None], (0, 0), rng.uniform(0.3, 1.5))
     share = band * (rng.uniform(0.6, 1.0) if concrete else rng.uniform(0.3, 0.8))
@@ -303,8 +306,8 @@ def cut_out(
     """
     y = np.arange(ROWS)[:, None] - row[None, :]
     other = _either(*sides, y, rng)
-    for _ in range(int(rng.integers(1, 4))):
-        length = round(float(rng.choice([1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 8.0])) / ALONG_M)
+    for _ in range(int(rng.integers(1, 6))):
+        length = round(float(rng.choice([1.0, 1.5, 2.0, 2.5, 3.0, 5.0, 8.0, 15.0])) / ALONG_M)
         first = int(rng.integers(4, CROP - length - 4))
         last = first + length
         if (state[max(first - 10, 0) : last + 10] != INTACT).any():
@@ -329,7 +332,7 @@ def grow_cover(canvas: Floats, row: Floats, state: States, rng: np.random.Genera
 
     Some are bare: twigs with the ground and the fence between them, of which nothing is said.
     """
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(1, 6))):
         size_m = rng.uniform(0.4, 1.2) if rng.uniform() < 0.5 else rng.uniform(1.0, 3.5)
         middle = int(rng.integers(0, CROP))
         off_m = rng.uniform(-1.0, 1.0) * size_m

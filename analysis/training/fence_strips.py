@@ -252,7 +252,8 @@ def draw(sample: Sample, rng: np.random.Generator) -> tuple[Floats, Floats, npt.
     broken = np.flatnonzero((sample.state == 1) | (sample.state == 2))
     if len(broken) and rng.uniform() < _ON_BREACH:
         first = int(np.clip(rng.choice(broken) - rng.integers(0, CROP), 0, max(0, length - CROP)))
-    along = np.clip(np.arange(first, first + CROP), 0, length - 1)
+    along = np.arange(first, first + CROP) % (2 * length)
+    along = np.minimum(along, 2 * length - 1 - along)  # a short strip goes on as its mirror image
     stretch_m = rng.uniform(15, 80)
     phase = rng.uniform(0, 2 * np.pi, 2)
     t = np.arange(CROP) * ALONG_M

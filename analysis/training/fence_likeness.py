@@ -1,0 +1,251 @@
+"""Trains the network that compares a fence with itself.
+
+    python -m analysis.training.fence_likeness SCENES… --ground PICTURE --real FOLDER --out X.onnx
+
+It learns from the crops that the fence network learns from (`fence_strips`), laid along the fence
+as `analysis.fence.likeness` lays them, the line a little wrong as a found one is. Needs the extra
+`train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from analysis.fence.features import CHANNELS
+from analysis.fence.likeness import ROWS, laid_along, with_usual
+from analysis.training.fence import STATE_WEIGHT, STATES, Pools
+from analysis.training.fence_paint import CROP, IGNORE
+from analysis.training.painters import Painters
+from corridor import InputError, atomic_path
+
+Crop = tuple[np.ndarray, np.ndarray]
+"""Input (5, ROWS, CROP) in half precision, state (CROP / 2,)."""
+
+_WRONG_M = 0.05
+"""By how much a line that is found is off, in deviations, besides a step here and there."""
+_KEPT = 600
+"""Crops kept to learn from; the oldest gives way to each new one."""
+_SEEN_EACH = 3.0
+"""How often each is learned from before it does."""
+_FIRST = 60
+_WEIGHT_DECAY = 1e-3
+_KEPT_FRAC = 0.998
+_SAVED_EVERY_MIN = 5.0
+
+
+def _layer(inputs: int, outputs: int, size: tuple[int, int], stride: tuple[int, int] = (1, 1),
+           ahead: tuple[int, int] | None = None) -> nn.Sequential:  # fmt: skip
+    pad = (size[0] // 2, size[1] // 2) if ahead is None else ahead
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, stride=stride, padding=pad, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class _Along(nn.Module):
+    """Looks along the fence, further each time, and adds what it learns."""
+
+    def __init__(self, width: int, step: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(width, width, (1, 7), padding=(0, 3 * step), dilation=(1, step), bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class LikenessNet(nn.Module):
+    """From (B, 10, ROWS, N) to (B, 4, N / 2) logits of the states.
+
+    Rows are halved with columns, and at each scale what all rows say together is kept; from the
+    coarsest, of 1.6 m, it looks 35 m to both sides.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths, kept = (24, 40, 64, 96), (32, 48, 64, 96)
+        self.stem = _layer(2 * CHANNELS, widths[0], (5, 5), (2, 2))
+        self.down = nn.ModuleList(
+            [_layer(widths[0], widths[0], (3, 3))]
+            + [
+                nn.Sequential(_layer(a, b, (3, 3)), _layer(b, b, (3, 3)))
+                for a, b in pairwise(widths)
+            ]
+        )
+        self.rows = nn.ModuleList(
+            nn.Sequential(
+                nn.AvgPool2d((2 ** (3 - k), 1)) if k < 3 else nn.Identity(),
+                _layer(width, out, (ROWS // 16, 1), ahead=(0, 0)),
+            )
+            for k, (width, out) in enumerate(zip(widths, kept, strict=True))
+        )
+        self.along = nn.Sequential(*(_Along(kept[3], step) for step in (1, 2, 4)))
+        self.up = nn.ModuleList(
+            _layer(below + beside, out, (1, 3))
+            for below, beside, out in ((96, 64, 64), (64, 48, 48), (48, 32, 32))
+        )
+        self.head = nn.Conv2d(32, len(STATES), 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        x = self.stem(x)
+        kept = []
+        for index, block in enumerate(self.down):
+            x = block(x if index == 0 else functional.max_pool2d(x, 2))
+            kept.append(self.rows[index](x))
+        x = self.along(kept[3])
+        for block, beside in zip(self.up, kept[2::-1], strict=True):
+            x = functional.interpolate(x, scale_factor=(1.0, 2.0), mode="nearest")
+            x = block(torch.cat([x, beside], dim=1))
+        return self.head(x)[:, :, 0]
+
+
+def laid(crop: tuple[np.ndarray, np.ndarray, np.ndarray], rng: np.random.Generator) -> Crop | None:
+    """A crop of `fence_strips.draw` laid along its fence; None where it has none."""
+    inputs, cell, state = crop
+    if not np.isfinite(cell).all():
+        return None
+    row = np.interp(np.arange(CROP), np.arange(CROP // 2) * 2 + 0.5, cell * 2 + 0.5)
+    return laid_along(inputs, row + _astray(rng)).astype(np.float16), state.astype(np.int8)
+
+
+def _astray(rng: np.random.Generator) -> np.ndarray:
+    """(CROP,) rows by which a line that is found is wrong."""
+    wrong = rng.normal(0.0, 1.0, (1, CROP)).astype(np.float32)
+    wrong = cv2.GaussianBlur(wrong, (0, 0), rng.uniform(5, 40))[0]
+    wrong *= rng.exponential(_WRONG_M) / max(float(wrong.std()), 1e-6)
+    return (wrong + rng.normal(0.0, _WRONG_M)) / 0.04
+
+
+class Kept:
+    """Crops to learn from, renewed as they are used."""
+
+    def __init__(self, draw: Callable[[], Crop], rng: np.random.Generator) -> None:
+        self._draw, self._rng = draw, rng
+        self._crops: list[Crop] = [draw() for _ in range(_FIRST)]
+        self._at, self._owed = 0, 0.0
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """Inputs (size, 10, ROWS, CROP) and states (size, CROP / 2)."""
+        self._owed += size / _SEEN_EACH
+        while self._owed >= 1:
+            self._owed -= 1
+            if len(self._crops) < _KEPT:
+                self._crops.append(self._draw())
+            else:
+                self._crops[self._at % _KEPT] = self._draw()
+                self._at += 1
+        inputs, states = [], []
+        for index in self._rng.integers(0, len(self._crops), size):
+            along, state = self._crops[index]
+            planes = along.astype(np.float32)
+            if self._rng.random() < 0.5:
+                planes = planes[:, ::-1].copy()
+                planes[3:] *= -1  # differences of the halves of a row
+            if self._rng.random() < 0.5:
+                planes, state = planes[:, :, ::-1], state[::-1]
+            inputs.append(with_usual(np.ascontiguousarray(planes), np.ones(CROP, bool)))
+            states.append(np.ascontiguousarray(state).astype(np.int64))
+        return torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(states))
+
+
+def train(net: LikenessNet, kept: Kept, given: argparse.Namespace) -> None:
+    """Trains for a time, prints the loss, and writes the mean of the weights as it goes on."""
+    half = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=given.rate, weight_decay=_WEIGHT_DECAY)
+    mean = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(_KEPT_FRAC), use_buffers=True
+    )
+    started, step, smooth, saved = time.monotonic(), 0, 0.0, 0.0
+    balance = torch.tensor(STATE_WEIGHT)
+    while (minutes := (time.monotonic() - started) / 60) < given.minutes:
+        share = minutes / given.minutes
+        for group in optimizer.param_groups:
+            falling = 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share))
+            group["lr"] = given.rate * min(1.0, (step + 1) / 100) * falling
+        net.train()
+        inputs, states = kept.batch(given.batch)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            out = net(inputs.contiguous(memory_format=torch.channels_last))
+        loss = functional.cross_entropy(out.float(), states, weight=balance, ignore_index=IGNORE)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        mean.update_parameters(net)
+        step += 1
+        smooth = 0.98 * smooth + 0.02 * loss.item()
+        if step % 50 == 0:
+            print(f"{minutes:5.1f} min step {step} loss {smooth / (1 - 0.98**step):.4f}",
+                  flush=True)  # fmt: skip
+        if minutes - saved > _SAVED_EVERY_MIN:
+            saved = minutes
+            save(mean.module, given.out)
+    save(mean.module, given.out)
+
+
+def save(net: nn.Module, out: Path) -> None:
+    """Writes weights (`.pt`) and the ONNX file, whole or not at all."""
+    with atomic_path(out.with_suffix(".pt")) as partial:
+        torch.save(net.state_dict(), partial)
+    copy = LikenessNet()
+    copy.load_state_dict(net.state_dict())
+    with atomic_path(out) as partial:
+        torch.onnx.export(
+            copy.eval(), (torch.zeros(1, 2 * CHANNELS, ROWS, 512),), str(partial),
+            input_names=["strip"], output_names=["logits"],
+            dynamic_axes={"strip": {3: "columns"}, "logits": {2: "cells"}},
+            opset_version=17, dynamo=False,
+        )  # fmt: skip
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenes", nargs="+", type=Path)
+    parser.add_argument("--ground", type=Path, action="append", default=[])
+    parser.add_argument("--real", type=Path, action="append", default=[])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=12)
+    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--resume", type=Path, help="weights (.pt) of an earlier run to go on from")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        pools = Pools(given.scenes, given.real, given.ground, np.random.default_rng(given.seed))
+    except InputError as error:
+        parser.error(str(error))
+
+    def make(rng: np.random.Generator) -> Crop:
+        while (crop := laid(pools.draw(rng), rng)) is None:
+            pass
+        return crop
+
+    draw = Painters(make, given.seed)
+    torch.manual_seed(given.seed)
+    net = LikenessNet()
+    if given.resume:
+        net.load_state_dict(torch.load(given.resume))
+    net = net.to(memory_format=torch.channels_last)
+    train(net, Kept(draw, np.random.default_rng(given.seed + 1)), given)
+
+
+if __name__ == "__main__":
+    main()
