@@ -18,6 +18,7 @@ from analysis.plots import Plot, blocks, plots_in
 from analysis.raster import CACHE_BYTES, Orthophoto
 from analysis.raster_source import Bounds
 from analysis.results import FenceLine, to_picture, with_extra
+from analysis.rows import CLEAR
 from analysis.sources import AnalyzeSpec, Sources
 from corridor.findings import Finding, FindingKind
 from corridor.values import FloatArray
@@ -32,6 +33,8 @@ _LINE_M, _BEYOND_FRAC, _PLACES = 0.3, 0.2, 100
 and at how many places that is looked at."""
 _ABUTS_M, _SAME_SHAPE_FRAC = 0.3, 0.85
 """Two beds this near, which fill so much of the rectangle around both, are one."""
+_SAME_TURN_RAD, _SAME_PERIOD = math.radians(15.0), 1.2
+"""By how much the rows of one bed may differ, in direction and from row to row."""
 
 
 def plot_work(ortho: Orthophoto, sources: Sources, spec: AnalyzeSpec) -> list[Piece]:
@@ -104,7 +107,7 @@ def within_fences(plots: Sequence[Plot], lines: Sequence[FenceLine]) -> list[Plo
 
 def in_one(plots: Sequence[Plot]) -> list[Plot]:
     """The plots, those that abut and make one rectangle joined: where a bed changes its look, or
-    where squares of work met.
+    where squares of work met. Clear rows that are not the same are two beds, laid end to end.
 
     The larger one's rows and cues are kept, and the confidence of the surer.
     """
@@ -112,7 +115,8 @@ def in_one(plots: Sequence[Plot]) -> list[Plot]:
     result: list[Plot] = []
     while left:
         plot = left.pop(0)
-        other = next((one for one in left if _abut(plot.outline, one.outline)), None)
+        abut = (one for one in left if _abut(plot.outline, one.outline))
+        other = next((one for one in abut if _alike(plot, one)), None)
         if other is None:
             result.append(plot)
             continue
@@ -129,6 +133,15 @@ def _abut(one: shapely.Polygon, other: shapely.Polygon) -> bool:
         return False
     both = shapely.union(one, other)
     return bool(both.area >= _SAME_SHAPE_FRAC * shapely.oriented_envelope(both).area)
+
+
+def _alike(one: Plot, other: Plot) -> bool:
+    """Whether the rows of both may be the same."""
+    if min(plot.evidence.get("rows", 0.0) for plot in (one, other)) < CLEAR:
+        return True
+    turn = abs(math.remainder(one.along_rad - other.along_rad, math.pi))
+    ratio = max(one.period_m, other.period_m) / min(one.period_m, other.period_m)
+    return turn < _SAME_TURN_RAD and ratio < _SAME_PERIOD
 
 
 def _spread_over(outline: shapely.Polygon) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,18 @@ def test_halves_of_a_bed_are_one_and_neighbours_are_two() -> None:
     assert whole.confidence == 0.95
     apart = [bed(0, 6), bed(6.5, 10), bed(2, 4, south_m=3.1)]
     assert len(in_one(apart)) == 3
+
+
+@pytest.mark.parametrize(
+    ("clear", "period_m", "along_rad", "beds"),
+    [(0.9, 0.6, 0.0, 1), (0.9, 0.9, 0.0, 2), (0.9, 0.6, np.pi / 2, 2), (0.1, 0.9, np.pi / 2, 1)],
+)
+def test_beds_with_other_rows_end_to_end_are_two(
+    clear: float, period_m: float, along_rad: float, beds: int
+) -> None:
+    one = replace(bed(0, 6), evidence={"rows": 0.8})
+    other = replace(bed(6.2, 10), period_m=period_m, along_rad=along_rad, evidence={"rows": clear})
+    assert len(in_one([one, other])) == beds
 
 
 def test_plots_are_looked_for_inside_boundaries_only(tmp_path: Path) -> None:
