@@ -102,7 +102,8 @@ def measure(folder: Path) -> tuple[Cells, Reported]:
             reported.append((each.evidence["gap"] + each.evidence["collapsed"], right))
     joined = np.concatenate(cells, axis=1)
     table = np.array(reported, dtype=np.float64).reshape(-1, 2)
-    return Cells(*joined[:5], joined[5] > 0), Reported(table[:, 0], table[:, 1] > 0)
+    cells_seen = Cells(joined[0], joined[1], joined[2], joined[3], joined[4], joined[5] > 0)
+    return cells_seen, Reported(table[:, 0], table[:, 1] > 0)
 
 
 def _odds(state: Floats) -> Floats:

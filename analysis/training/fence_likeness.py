@@ -23,8 +23,9 @@ from torch.nn import functional
 
 from analysis.fence.features import CHANNELS
 from analysis.fence.likeness import ROWS, laid_along, with_usual
-from analysis.training.fence import STATE_WEIGHT, STATES, Pools
+from analysis.training.fence import STATE_WEIGHT, STATES
 from analysis.training.fence_paint import CROP, IGNORE
+from analysis.training.fence_pools import Pools
 from analysis.training.painters import Painters
 from corridor import InputError, atomic_path
 
