@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from analysis.fence.features import CHANNELS
+from analysis.fence.features import ACROSS_M, CHANNELS, mirrored
 from analysis.fence.likeness import ROWS, laid_along, with_usual
 from analysis.training.fence import STATE_WEIGHT, STATES
 from analysis.training.fence_paint import CROP, IGNORE
@@ -129,7 +129,7 @@ def _astray(rng: np.random.Generator) -> np.ndarray:
     wrong = rng.normal(0.0, 1.0, (1, CROP)).astype(np.float32)
     wrong = cv2.GaussianBlur(wrong, (0, 0), rng.uniform(5, 40))[0]
     wrong *= rng.exponential(_WRONG_M) / max(float(wrong.std()), 1e-6)
-    return (wrong + rng.normal(0.0, _WRONG_M)) / 0.04
+    return (wrong + rng.normal(0.0, _WRONG_M)) / ACROSS_M
 
 
 class Kept:
@@ -155,8 +155,7 @@ class Kept:
             along, state = self._crops[index]
             planes = along.astype(np.float32)
             if self._rng.random() < 0.5:
-                planes = planes[:, ::-1].copy()
-                planes[3:] *= -1  # differences of the halves of a row
+                planes = mirrored(planes)
             if self._rng.random() < 0.5:
                 planes, state = planes[:, :, ::-1], state[::-1]
             inputs.append(with_usual(np.ascontiguousarray(planes), np.ones(CROP, bool)))
