@@ -47,3 +47,8 @@ def test_a_scene_that_is_ready_later_is_taken_in_and_one_given_twice_counts_twic
     assert before.count(100) / before.count(50) == pytest.approx(2.0, rel=0.3)
     assert after.count(150) / len(after) == pytest.approx(0.25, abs=0.07)
     assert len(pools) == 6
+
+
+def test_without_a_fence_there_is_nothing_to_learn_from(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"site: no fence to learn from; a folder of"):
+        Pools([tmp_path / "site"], [], [], np.random.default_rng(0))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from pickle import UnpicklingError
 
 import cv2
 import numpy as np
@@ -242,7 +243,10 @@ def main() -> None:
     torch.manual_seed(given.seed)
     net = LikenessNet()
     if given.resume:
-        net.load_state_dict(torch.load(given.resume))
+        try:
+            net.load_state_dict(torch.load(given.resume))
+        except (OSError, RuntimeError, UnpicklingError) as error:
+            parser.error(f"{given.resume}: {error}; weights of this network (.pt)")
     net = net.to(memory_format=torch.channels_last)
     train(net, Kept(draw, np.random.default_rng(given.seed + 1)), given)
 

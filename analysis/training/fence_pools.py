@@ -32,7 +32,7 @@ class Pools:
         rng: chooses strips of the ground.
 
     Raises:
-        InputError: if a picture is too small.
+        InputError: if a picture is too small, or no fence is at hand yet.
     """
 
     def __init__(
@@ -49,6 +49,9 @@ class Pools:
         self._often: dict[bool, np.ndarray] = {}
         self._drawn = 0
         self._look_for_more()
+        if not self._strips[True]:
+            given = (*self._scenes, *self._real)
+            raise InputError(given[0], "no fence to learn from", "a folder of `fencewalk scene`")
 
     def __len__(self) -> int:
         """How many strips there are, ground left out."""
