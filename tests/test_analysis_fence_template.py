@@ -7,35 +7,52 @@ import numpy as np
 import pytest
 
 from analysis.fence.decode import INTACT, weighed
-from analysis.fence.template import keep_light, likelihood
+from analysis.fence.template import keep_colours, likelihood
 from analysis.training.fence_calibrate import fit_logistic
 
 ROWS, COLUMNS = 224, 600
 MIDDLE = 110
 
 
-def strip(contrast: float, gap: slice, seed: int = 2) -> np.ndarray:
-    """Lightness in deviations; a line three rows wide along `MIDDLE`, missing in `gap`."""
+def strip(
+    contrast: float, gap: slice, seed: int = 2, channel: int = 0, border: float = 0.0
+) -> np.ndarray:
+    """Colours in deviations; a line three rows wide along `MIDDLE`, missing in `gap`.
+
+    It shows in one `channel`, and there the ground is darker by `border` below the line, from an
+    edge that wanders.
+    """
     rng = np.random.default_rng(seed)
-    ground = cv2.GaussianBlur(rng.normal(0, 1, (ROWS, COLUMNS)), (0, 0), 1.2)
-    light = ground / ground.std()
+    planes = rng.normal(0, 1, (3, ROWS, COLUMNS)).astype(np.float32)
+    planes = np.stack([cv2.GaussianBlur(plane, (0, 0), 1.2) for plane in planes])
+    planes /= planes.std()
     there = np.ones(COLUMNS)
     there[gap] = 0.0
-    light[MIDDLE - 1 : MIDDLE + 2] -= contrast * there
-    return keep_light(light.astype(np.float32))
+    edge = MIDDLE + 4 * cv2.GaussianBlur(rng.normal(0, 1, (1, COLUMNS)), (0, 0), 6)[0]
+    planes[channel] -= border / (1 + np.exp(edge - np.arange(ROWS)[:, None]))
+    planes[channel, MIDDLE - 1 : MIDDLE + 2] -= contrast * there
+    return keep_colours(planes)
 
 
 def line() -> np.ndarray:
     return np.full(COLUMNS // 2, MIDDLE / 2 - 0.25)
 
 
-def test_a_gap_of_two_metres_speaks_against_the_fence_and_the_rest_for_it() -> None:
-    along = likelihood(strip(3.0, slice(300, 320)), line()).along
+@pytest.mark.parametrize("channel", range(3))
+def test_a_gap_of_two_metres_speaks_against_the_fence_and_the_rest_for_it(channel: int) -> None:
+    along = likelihood(strip(3.0, slice(300, 320), channel=channel), line()).along
     gap = along[152:158]
     fence = np.delete(along, np.arange(145, 165))
     assert gap.max() < -2.0
     assert np.quantile(fence, 0.05) > 0.0
     assert np.median(fence) > 2.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_border_of_two_grounds_that_goes_on_through_a_gap_is_not_the_fence(seed: int) -> None:
+    along = likelihood(strip(1.5, slice(300, 330), seed, border=4.0), line()).along
+    assert np.median(along[154:162]) < -0.5
+    assert np.median(np.delete(along, np.arange(145, 170))) > 2.0
 
 
 def test_the_fence_is_found_where_the_first_line_was_wrong() -> None:
@@ -53,8 +70,8 @@ def test_where_no_fence_shows_there_is_no_strong_opinion(seed: int) -> None:
 
 
 def test_a_strip_of_a_few_metres_has_no_opinion() -> None:
-    light = strip(3.0, slice(0, 0))[:, :60]
-    ratios = likelihood(light, line()[:30])
+    colours = strip(3.0, slice(0, 0))[:, :, :60]
+    ratios = likelihood(colours, line()[:30])
     assert not ratios.along.any()
     assert not ratios.everywhere.any()
 

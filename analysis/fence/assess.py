@@ -15,7 +15,7 @@ from analysis.fence import decode, likeness, network, template
 from analysis.fence.decode import CELL_LENGTH_M, COLLAPSED, GAP, INTACT, OBSCURED
 from analysis.fence.network import BLOCK, CELL_M, COLUMNS_PER_CELL, reach_for
 from analysis.fence.strip import Centre, Strip, straighten
-from analysis.fence.template import Light
+from analysis.fence.template import Colours
 from analysis.heights import SurfaceModel
 from analysis.raster import Orthophoto
 from corridor import Progress, Track, silent
@@ -36,6 +36,8 @@ _LINE_FOR_BREACH = 0.5
 _SAME_LINE_M = 0.16
 """A line that is found within this of another is the same."""
 _END_M = 1.5
+_LEAST_INSIDE = 5
+"""Cells of a breach near the end of what was imaged that must lie further than that from it."""
 _TALL_M = 1.0
 _LEAST_BROKEN = 0.4
 """Mean probability of being broken below which a stretch is doubtful."""
@@ -98,7 +100,7 @@ class Answer:
         offset_m: (R,) of the rows from the drawn line.
         line: (R, N) logits of the fence running there.
         states: (4, R, N) logits of the states.
-        light: (2 R, 2 N) the lightness of the strip, for the template.
+        colours: (3, 2 R, 2 N) of the strip, for the template.
         row: (N,) of the line as this piece alone tells it, along which the fence was compared with
             itself.
         likeness: (4, N) logits of the states by that comparison.
@@ -108,7 +110,7 @@ class Answer:
     offset_m: FloatArray
     line: npt.NDArray[np.float32]
     states: npt.NDArray[np.float32]
-    light: Light
+    colours: Colours
     row: FloatArray
     likeness: npt.NDArray[np.float32]
     imaged: npt.NDArray[np.bool_]
@@ -204,12 +206,12 @@ def gather(centre: Centre, answers: Sequence[Answer], tolerance_m: float) -> Evi
     offset = answers[-1].offset_m
     line = np.concatenate([each.line for each in answers], axis=1)[:, :cells]
     states = np.concatenate([each.states for each in answers], axis=2)[:, :, :cells]
-    light = np.concatenate([each.light for each in answers], axis=1)
+    colours = np.concatenate([each.colours for each in answers], axis=2)
     found = decode.find_line(line, offset, tolerance_m)
     # What the fence looks like on most of its line tells where it runs on the rest.
-    look = template.likelihood(light, found.row)
+    look = template.likelihood(colours, found.row)
     found = decode.find_line(line, offset, tolerance_m, look.everywhere)
-    look = template.likelihood(light, found.row)
+    look = template.likelihood(colours, found.row)
     like = np.concatenate([each.likeness for each in answers], axis=1)[:, :cells]
     row = np.concatenate([each.row for each in answers])[:cells]
     same = np.abs(row - found.row) * CELL_M < _SAME_LINE_M
@@ -259,7 +261,7 @@ def _answer(ortho: Orthophoto, centre: Centre, tolerance_m: float, first: int, l
         offset_m=offset,
         line=logits[0, :, cut],
         states=logits[1:, :, cut],
-        light=template.keep_light(inputs[0, :, first - begin : last - begin]),
+        colours=template.keep_colours(inputs[:, :, first - begin : last - begin]),
         row=row[cut],
         likeness=like[:, cut],
         imaged=np.asarray(pairs.reshape(-1, COLUMNS_PER_CELL).all(axis=1)),
@@ -351,15 +353,17 @@ def _doubtful(
     """
     out = np.zeros(len(sequence), dtype=np.bool_)
     ends = round(_END_M / CELL_LENGTH_M)
-    near_end = ndimage.binary_dilation(np.concatenate([[True], ~imaged, [True]]), iterations=ends)[
-        1:-1
-    ]
+    edge = np.concatenate([[True], ~imaged, [True]])
+    near_end, at_end = (
+        ndimage.binary_dilation(edge, iterations=reach)[1:-1] for reach in (ends, 1)
+    )
     broken = np.isin(sequence, (GAP, COLLAPSED))
     chance = state[:, GAP] + state[:, COLLAPSED]
     labels, count = ndimage.label(broken)
     for number, part in enumerate(ndimage.find_objects(labels, count), 1):
         cells = part[0]
-        cut = near_end[cells].any() and cells.stop - cells.start < 4 * ends
+        least = 3 * ends if at_end[cells].any() else _LEAST_INSIDE
+        cut = near_end[cells].any() and (~near_end[cells]).sum() < least
         lost = apart[cells].mean() < _LINE_FOR_BREACH
         if chance[cells].mean() < _LEAST_BROKEN or lost or cut:
             out[cells] |= labels[cells] == number

@@ -1,14 +1,16 @@
 """A third opinion: does the ground here look like the fence elsewhere along this very line?
 
-A template of the fence's cross-profile is learned from the line itself, whitened by profiles at
-parallels beside it, and compared with every column (a matched filter). It needs no training and
-does not mind what the fence is, as long as it looks the same for some tens of metres and differs
-from what lies beside it; where it does not, it has no opinion.
+A template of the fence's cross-profile, in lightness and two colours, is learned from the line
+itself, whitened by profiles at parallels beside it and by the border of the two grounds that may
+run along it, and compared with every column (a matched filter). It needs no training and does not
+mind what the fence is, as long as it looks the same for some tens of metres and differs from what
+lies beside it; where it does not, it has no opinion.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +20,7 @@ from analysis.fence.features import ACROSS_M, ALONG_M
 
 Floats = npt.NDArray[np.float64]
 Grid = npt.NDArray[np.float32]
-Light = npt.NDArray[np.int8]
+Colours = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,22 @@ class Ratios:
     everywhere: Grid
 
 
-LIGHT_STEP = 0.04
-"""Of the kept lightness, in deviations of the ground near by."""
+COLOURS = 3
+"""Lightness, red to green, blue to green: the first channels of the network's input."""
+_STEP = 0.04
+"""Of the kept colours, in deviations of the ground near by."""
 _WINDOW_M = 100.0
 _BESIDE_M = 50.0
 """The template of a window is learned from the window and this much to both sides."""
-_HALF_M = 0.5
+_HALF_M = 0.3
 _HIGH_PASS_M = 1.6
-_FIRST_BESIDE_M, _LAST_BESIDE_M, _STEP_BESIDE_M = 0.96, 3.2, 0.24
+_FIRST_BESIDE_M, _LAST_BESIDE_M, _STEP_BESIDE_M = 0.6, 3.2, 0.24
+_EVERY = 3
+"""Columns of the parallels that are looked at."""
+_LOADING = 0.15
+"""Added to the variance of the ground, as a share of it."""
+_BORDER_M, _SIDE_M = 0.2, 0.2
+"""How far from the line a border may run, and from where its two sides are told."""
 _ALONG_M = 0.8
 """Length along the fence over which a response is averaged: a cut of 1 m must show."""
 _WANDER_M = 0.08
@@ -49,25 +59,25 @@ _FENCED = 0.4
 """A response above this is taken for fence when the template is learned again."""
 
 
-def keep_light(channel: npt.NDArray[np.float32]) -> Light:
-    """The network's lightness channel (M, N) in one byte a value."""
-    return np.clip(np.rint(channel / LIGHT_STEP), -127, 127).astype(np.int8)
+def keep_colours(inputs: npt.NDArray[np.float32]) -> Colours:
+    """The first channels (3, M, N) of the network's input in one byte a value."""
+    return np.clip(np.rint(inputs[:COLOURS] / _STEP), -127, 127).astype(np.int8)
 
 
-def likelihood(light: Light, row: Floats) -> Ratios:
+def likelihood(colours: Colours, row: Floats) -> Ratios:
     """Log likelihood ratio of fence to ground, (N / 2,) along a line and (M / 2, N / 2) all over.
 
     Args:
-        light: (M, N) from `keep_light`, columns of `ALONG_M`, rows of `ACROSS_M`.
+        colours: (3, M, N) from `keep_colours`, columns of `ALONG_M`, rows of `ACROSS_M`.
         row: (N / 2,) of the line, in rows of twice the height, fractional.
 
     Returns:
         Both positive where the look of the fence is found; 0 where nothing can be told.
     """
     cells = len(row)
-    columns = light.shape[1]
+    columns = colours.shape[2]
     along = np.zeros(cells)
-    everywhere = np.zeros((len(light) // 2, cells), np.float32)
+    everywhere = np.zeros((colours.shape[1] // 2, cells), np.float32)
     step, beside = round(_WINDOW_M / ALONG_M), round(_BESIDE_M / ALONG_M)
     at = np.interp(np.arange(columns), np.arange(cells) * 2 + 0.5, row * 2 + 0.5)
     at = cv2.GaussianBlur(at[None].astype(np.float32), (0, 0), 8)[0]
@@ -76,7 +86,7 @@ def likelihood(light: Light, row: Floats) -> Ratios:
         begin, end = max(0, first - beside), min(columns, last + beside)
         if end - begin < _LEAST_COLUMNS:
             continue
-        ratio = _compare(light[:, begin:end].astype(np.float32) * LIGHT_STEP, at[begin:end])
+        ratio = _compare(colours[:, :, begin:end].astype(np.float32) * _STEP, at[begin:end])
         ratio = ratio[:, first - begin : last - begin]
         if ratio.shape[1] % 2:
             ratio = np.column_stack([ratio, ratio[:, -1:]])
@@ -92,21 +102,28 @@ def likelihood(light: Light, row: Floats) -> Ratios:
     return Ratios(along, everywhere)
 
 
-def _compare(light: npt.NDArray[np.float32], at: npt.NDArray[np.float32]) -> Grid:
-    """The ratio (M, N) for every place of one window."""
-    light = light - cv2.blur(light, (1, 2 * round(_HIGH_PASS_M / ACROSS_M / 2) + 1))
+def _compare(planes: Grid, at: Grid) -> Grid:
+    """The ratio (M, N) for every place of one window of (3, M, N)."""
+    size = (1, 2 * round(_HIGH_PASS_M / ACROSS_M / 2) + 1)
+    planes = np.stack([plane - cv2.blur(plane, size) for plane in planes])
+    height = planes.shape[1]
     steps = np.arange(_FIRST_BESIDE_M, _LAST_BESIDE_M + 1e-6, _STEP_BESIDE_M) / ACROSS_M
-    shifts = np.concatenate([-steps[::-1], steps])
+    shifts = np.concatenate([-steps[::-1], steps])[:, None]
     half = round(_HALF_M / ACROSS_M)
-    inside = (at + shifts[:, None] > half + 1) & (at + shifts[:, None] < len(light) - half - 2)
+    beside = at + shifts
+    inside = (beside > half + 1) & (beside < height - half - 2)
     if inside.sum() < 4 * _LEAST_COLUMNS:
-        return np.zeros_like(light)
-    beside = np.stack([_profiles(light, at + shift, half) for shift in shifts])
-    ground = np.moveaxis(beside, 1, 0)[:, inside]
+        return np.zeros_like(planes[0])
+    some = np.zeros(len(at), np.bool_)
+    some[::_EVERY] = True
+    columns = np.broadcast_to(np.arange(len(at), dtype=np.float32), beside.shape)
+    ground = _profiles(planes, beside[inside & some], columns[inside & some], half)
     mean = ground.mean(axis=1)
     spread = np.cov(ground)
-    spread += np.eye(len(spread)) * (0.05 * np.trace(spread) / len(spread) + 1e-9)
-    here = _profiles(light, at, half)
+    own = np.diag(spread).reshape(COLOURS, -1).mean(axis=1)
+    spread += np.diag(np.repeat(_LOADING * own + 1e-9, 2 * half + 1))
+    here = _profiles(planes, at, columns[0], half)
+    spread += _border(here, half)
     shape = np.median(here, axis=1) - mean
     for _ in range(_ROUNDS):
         weight = _weight(spread, shape)
@@ -114,17 +131,42 @@ def _compare(light: npt.NDArray[np.float32], at: npt.NDArray[np.float32]) -> Gri
         if (fenced > _FENCED).sum() > _LEAST_COLUMNS // 3:
             shape = np.median(here[:, fenced > _FENCED], axis=1) - mean
     weight = _weight(spread, shape)
-    found = cv2.filter2D(light, -1, weight[:, None].astype(np.float32)) - float(weight @ mean)
+    kernels = weight.reshape(COLOURS, -1, 1).astype(np.float32)
+    found = np.full_like(planes[0], -float(weight @ mean))
+    for plane, kernel in zip(planes, kernels, strict=True):
+        found += cv2.filter2D(plane, -1, kernel)
     found = cv2.blur(found, (round(_ALONG_M / ALONG_M), 1))
     # The nulls may wander as the line itself may.
     reach = round(_WANDER_M / ACROSS_M)
     best = cv2.dilate(found, np.ones((2 * reach + 1, 1), np.uint8))
-    null = np.concatenate([_profiles(best, at + shift, 0)[0] for shift in shifts])[inside.ravel()]
+    null = _profiles(best[None], beside[inside & some], columns[inside & some], 0)
     middle = float(np.median(null))
     noise = 1.48 * float(np.median(np.abs(null - middle)))
     fence = max(1.0 - middle, 1e-3)
     variance = (noise / fence) ** 2 + _SPREAD**2
     return np.clip((2 * (found - middle) / fence - 1) / (2 * variance), -_MOST, _MOST)
+
+
+def _border(here: Grid, half: int) -> Floats:
+    """Covariance of ground whose two sides differ as they do along this line.
+
+    Their border runs anywhere near the line. Where the fence is gone it is what is left, and the
+    template must not take it for the fence.
+    """
+
+    def differs(profiles: Floats | Grid) -> Any:
+        above, below = profiles[..., half + side :, :], profiles[..., : half - side + 1, :]
+        return above.mean(axis=-2) - below.mean(axis=-2)
+
+    side, reach = round(_SIDE_M / ACROSS_M), round(_BORDER_M / ACROSS_M)
+    box = round(_HIGH_PASS_M / ACROSS_M / 2)
+    rows, places = np.arange(-half - box, half + box + 1), np.arange(-reach, reach + 1)
+    jumps = np.sign(rows[:, None] - places).astype(np.float64)
+    jumps = (jumps - cv2.blur(jumps, (1, 2 * box + 1)))[box:-box]
+    jumps /= differs(jumps)[reach]
+    sides = differs(here.reshape(COLOURS, 2 * half + 1, -1))
+    colours = sides @ sides.T / sides.shape[1]
+    return np.asarray(np.kron(colours, jumps @ jumps.T / len(places)))
 
 
 def _weight(spread: Floats, shape: Floats) -> Floats:
@@ -133,11 +175,10 @@ def _weight(spread: Floats, shape: Floats) -> Floats:
     return np.asarray(weight / max(float(weight @ shape), 1e-9))
 
 
-def _profiles(light: Grid, at: npt.NDArray[np.float32], half: int) -> Grid:
-    """(2 half + 1, N) lightness around the row `at` of each column."""
+def _profiles(planes: Grid, at: Grid, columns: Grid, half: int) -> Grid:
+    """(C (2 half + 1), N) of (C, M, N'): what is around the row `at` of each of the `columns`."""
     rows = at[None, :] + np.arange(-half, half + 1, dtype=np.float32)[:, None]
-    columns = np.broadcast_to(np.arange(light.shape[1], dtype=np.float32)[None, :], rows.shape)
-    return cv2.remap(
-        light, columns.copy(), rows.astype(np.float32), cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
+    x = np.broadcast_to(columns[None, :], rows.shape)
+    x, rows = np.ascontiguousarray(x), rows.astype(np.float32)
+    look = {"interpolation": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
+    return np.concatenate([cv2.remap(plane, x, rows, **look) for plane in planes])
