@@ -85,6 +85,19 @@ def test_gaps_are_found_where_they_are(tmp_path: Path) -> None:
     assert np.median(found.offset_m) == pytest.approx(0.6, abs=0.1)
 
 
+def test_a_gap_that_ends_just_before_the_line_does_is_found(tmp_path: Path) -> None:
+    ortho = Orthophoto.open(fence_picture(tmp_path, [(55.0, 59.0)]))
+    (broken,) = assess(ortho, DRAWN, 2.0).broken
+    assert broken.start_m == pytest.approx(155.0, abs=0.5)
+
+
+def test_of_a_gap_cut_by_the_end_of_the_line_nothing_is_claimed(tmp_path: Path) -> None:
+    found = assess(Orthophoto.open(fence_picture(tmp_path, [(57.0, 70.0)])), DRAWN, 2.0)
+    assert not found.broken
+    assert found.spans[-1].state is FenceState.UNSEEN
+    assert found.spans[-1].reason == "doubtful: may be broken"
+
+
 def test_a_whole_fence_has_no_breach(tmp_path: Path) -> None:
     ortho = Orthophoto.open(fence_picture(tmp_path, [], offset_m=-1.1))
     found = assess(ortho, DRAWN, 2.0)
