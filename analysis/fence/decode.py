@@ -27,16 +27,16 @@ _COMMON = np.array([0.86, 0.07, 0.025, 0.045])
 """Share of the states' cells in training: what a cell's probability holds beside its evidence."""
 _PRIOR_TAKEN_OFF = 0.75
 """How much of that is taken off again before the sequence model adds its own expectation."""
-_KNOWN = np.array([0.9, 0.27, 0.0, 0.2, 0.0, 0.5])
+_KNOWN = np.array([0.5, 0.43, 0.2, 0.0, 0.0, 0.0])
 _UNKNOWN = np.array([0.6, 0.6, 0.4, 0.9, 0.2, -0.5])
 """Weights of the network's word, of how the fence compares with itself, of the template's where it
 speaks for the fence and where it speaks against it, of how much less that is than along most of
 this fence, and what is added for intact: where the network is sure, and where it hesitates.
-A plinth, a worn strip or the border of two grounds goes on through a gap and the template takes it
-for the fence, so its word for the fence counts less. The ratio of the first two where the network
-is sure is a logistic regression's on scenes 91,001 to 91,012 and 93,001 to 93,012; the rest was
-chosen by what is found and called broken on these and on cuts in 14 real fences at three places
-that no network was trained on."""
+The first are a logistic regression's on scenes 91,001 to 91,012 and 93,001 to 93,012
+(`analysis.training.fence_calibrate`). The second were chosen by what is found and what is called
+broken on cuts in fourteen real fences at three places that no network was trained on. A plinth, a
+worn strip or the border of two grounds goes on through a gap and the template takes it for the
+fence, so its word for the fence counts less."""
 _USUAL_PERCENT, _USUAL_MARGIN = 30, 2.0
 """Most of a fence stands: what the template says of it is what more than two thirds of the cells
 near by exceed, less a margin."""

@@ -143,21 +143,12 @@ def main() -> None:
     odds, alike, ratio, less, unsure, broken = (
         np.concatenate([getattr(cells, name) for cells, _ in measured]) for name in names
     )
-    opinions = [
-        odds,
-        alike,
-        -np.maximum(ratio, 0.0),
-        -np.minimum(ratio, 0.0),
-        -less,
-        -np.ones_like(odds),
-    ]
-    known = np.stack([opinion * (1 - unsure) for opinion in (odds, alike, opinions[-1])])
-    unknown = np.stack(opinions) * unsure
-    weights = fit_logistic(np.vstack([known, unknown]), broken)[:-1]
+    for_it, against = np.maximum(ratio, 0.0), np.minimum(ratio, 0.0)
+    opinions = np.stack([odds, alike, -for_it, -against, -less, -np.ones_like(odds)])
+    weights = fit_logistic(np.vstack([opinions * (1 - unsure), opinions * unsure]), broken)[:-1]
     print(f"cells {len(odds)}, broken {broken.mean():.3f}, unsure of {unsure.mean():.2f}")
-    own, like, shift = weights[:3]
-    print(f"decode._KNOWN = [{own:.2f}, {like:.2f}, 0, 0, 0, {shift:.2f}]")
-    print(f"decode._UNKNOWN = [{', '.join(f'{weight:.2f}' for weight in weights[3:])}]")
+    for name, part in zip(("_KNOWN", "_UNKNOWN"), np.split(weights, 2), strict=True):
+        print(f"decode.{name} = [{', '.join(f'{weight:.2f}' for weight in part)}]")
     chance = np.concatenate([each.chance for _, each in measured])
     right = np.concatenate([each.right for _, each in measured])
     slope, constant = fit_logistic(chance[None], right, ridge=0.01)
