@@ -27,7 +27,8 @@ class AccessConfig:
     Attributes:
         meets_m: a path that ends this near the fence meets it: the trodden ground fades over the
             last steps, and a fence's foot is overgrown.
-        carried_m: a path that ends this near under cover, and points at the fence, is carried on.
+        carried_m: a footpath that ends this near under cover, and points at the fence, is carried
+            on. Wheel tracks and paved ways are not: most are the road's own.
         heading_deg: the most that a path may deviate from straight at the fence to point at it.
         crossing_deg: a path that runs at less than this to the fence follows it.
         beyond_m: a path that goes on this far on the other side crosses.
@@ -98,9 +99,10 @@ def meetings(
             found += crossed
             if crossed:
                 continue
+            walked = path.path_class is PathClass.FOOTPATH
             for end in _free_ends(path, number, paths):
                 meeting = _ended(end, number, index, line, fence, config, under_cover)
-                if meeting is not None:
+                if meeting is not None and (walked or not meeting.inferred):
                     found.append(meeting)
     return sorted(found, key=lambda m: (m.line, m.chainage_m, m.path))
 

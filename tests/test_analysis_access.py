@@ -100,6 +100,15 @@ def test_a_path_is_carried_under_cover_only(ortho: Orthophoto) -> None:
     assert longer.inferred_frac == pytest.approx(more_m / (seen_m + more_m), abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", [PathClass.VEHICLE_TRACK, PathClass.PAVED_PATH])
+def test_what_is_driven_or_paved_meets_a_fence_but_is_not_carried_to_it(
+    ortho: Orthophoto, kind: PathClass
+) -> None:
+    short = [path((20, 30), (30, 8), path_class=kind)]
+    assert meetings(short, [fence(ortho)], under_cover=lambda way: True) == []
+    assert meetings([path((30, 20), (30, 1.8), path_class=kind)], [fence(ortho)])
+
+
 def test_an_end_at_a_junction_points_at_nothing(ortho: Orthophoto) -> None:
     paths = [path((30, 20), (30, 1.8)), path((10, 1.9), (60, 1.7))]
     assert meetings(paths, [fence(ortho)]) == []
