@@ -25,11 +25,6 @@ ROWS = 2 * features.ROWS
 IGNORE = -1
 INTACT, GAP, COLLAPSED, OBSCURED = range(4)
 
-_COVER_ALONG, _COVER_ACROSS = 5, 31
-"""Columns and rows, half a metre along and 0.3 m to either side of the line, of which twigs hide a
-share: from `_MOSTLY` up the fence is hidden, from `_LITTLE` up nothing is said."""
-_MOSTLY, _LITTLE = 0.5, 0.2
-
 _GAPS_M = (0.8, 1.0, 1.5, 2.0, 3.0, 3.0, 3.0, 6.0, 9.0, 15.0)
 
 Floats = npt.NDArray[np.float32]
@@ -335,11 +330,8 @@ def cut_out(
 def grow_cover(canvas: Floats, row: Floats, state: States, rng: np.random.Generator) -> None:
     """Paints a crown or two over the line: rough, green to brown, dark towards one side.
 
-    Some are bare: twigs with the ground and the fence between them. Where they hide most of what is
-    within a foot of the line the fence is hidden; where they hide some of it nothing is said.
+    Some are bare: twigs with the ground and the fence between them, of which nothing is said.
     """
-    at = np.clip(np.round(row).astype(int), 0, ROWS - 1)
-    columns = np.arange(CROP)
     for _ in range(int(rng.integers(1, 6))):
         size_m = rng.uniform(0.4, 1.2) if rng.uniform() < 0.5 else rng.uniform(1.0, 3.5)
         middle = int(rng.integers(0, CROP))
@@ -350,30 +342,18 @@ def grow_cover(canvas: Floats, row: Floats, state: States, rng: np.random.Genera
         coarse = cv2.GaussianBlur(rough, (0, 0), sigmaX=4.0, sigmaY=20.0)
         fine = cv2.GaussianBlur(rough, (0, 0), sigmaX=0.8, sigmaY=4.0)
         coarse, fine = coarse / coarse.std(), fine / fine.std()
-        within = size_m * (1 + 0.25 * coarse) - np.hypot(x, z)
-        inside = within > 0
-        bare = rng.uniform() < 0.4
+        inside = np.hypot(x, z) < size_m * (1 + 0.25 * coarse)
         leaf = np.array([rng.uniform(30, 130), rng.uniform(40, 150), rng.uniform(15, 80)])
-        if bare:  # brown, and not far from what lies below
-            leaf = rng.uniform(50, 150) * np.array([1, rng.uniform(0.7, 1), rng.uniform(0.6, 1)])
-            below = canvas[inside].mean(axis=0) if inside.any() else leaf
-            leaf += rng.uniform(0, 0.7) * (below * rng.uniform(0.75, 1.0) - leaf)
         shade = np.exp(0.25 * coarse + 0.25 * fine + rng.uniform(-0.4, 0.4) * z / size_m)
+        shade = shade.astype(np.float32)
+        bare = rng.uniform() < 0.25
         shadow = np.roll(inside, (int(rng.integers(-80, 80)), int(rng.integers(-15, 15))), (0, 1))
         canvas[shadow & ~inside] *= rng.uniform(0.35, 0.8)
-        share = inside.astype(np.float32)
-        if bare:
-            twigs = expit((fine - rng.uniform(-1.5, 1.0)) / rng.uniform(0.1, 0.6))
-            rim = np.clip(within / rng.uniform(0.05, 0.6), 0, 1)
-            share = (rng.uniform(0.6, 1.0) * twigs * rim).astype(np.float32)
-        colour = (shade[..., None] * leaf).astype(np.float32)
-        canvas[:] = canvas * (1 - share[..., None]) + colour * share[..., None]
-        about = cv2.blur(share, (_COVER_ALONG, _COVER_ACROSS))[at, columns]
-        there = inside[at, columns]
-        hidden = there & (about > _MOSTLY if bare else True)
-        partly = there & ~hidden & (about > _LITTLE)
-        state[partly] = IGNORE
-        state[hidden] = OBSCURED
+        leaves = inside & (fine > rng.uniform(-0.5, 1.0)) if bare else inside
+        canvas[leaves] = (shade[..., None] * leaf).astype(np.float32)[leaves]
+        at = np.clip(np.round(row).astype(int), 0, ROWS - 1)
+        hidden = inside[at, np.arange(CROP)]
+        state[hidden] = IGNORE if bare else OBSCURED
         for end in np.flatnonzero(np.diff(hidden.astype(int))):
             state[max(end - 1, 0) : end + 3] = IGNORE
     np.clip(canvas, 0, 255, out=canvas)
