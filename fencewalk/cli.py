@@ -10,6 +10,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import NoReturn
 
 import click
 
@@ -78,6 +79,11 @@ def app() -> None:
     """
 
 
+def _stopped() -> NoReturn:
+    click.echo("Stopped.", err=True)
+    sys.exit(130)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits with its code."""
     # What is left then goes with the process: to search it for garbage once more takes a while.
@@ -86,8 +92,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         result = app.main(args=arguments, prog_name="fencewalk", standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("Stopped.", err=True)
-        sys.exit(130)
+        _stopped()
+    except SystemError as error:
+        # Being asked to end within compiled code comes out as this.
+        if not isinstance(error.__cause__, click.exceptions.Abort | KeyboardInterrupt):
+            raise
+        _stopped()
     except click.ClickException as error:
         error.show()
         sys.exit(2)

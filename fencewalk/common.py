@@ -6,9 +6,11 @@ import contextlib
 import functools
 import json
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -18,6 +20,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from corridor import Boundary, Datum, read_boundaries
 from corridor import Progress as Report
 from corridor.read import FIELDS
+
+_LATER_S = 0.05
 
 existing_path = click.Path(path_type=Path)
 """A path given by the user; the reader of the file says what is wrong with it."""
@@ -78,16 +82,31 @@ def progress_bar(title: str) -> Iterator[Report]:
 
 @contextlib.contextmanager
 def cleaning_up() -> Iterator[None]:
-    """While the block runs, being asked to end (SIGTERM) removes what is half written first."""
+    """While the block runs, being asked to end (SIGTERM) removes what is half written first.
 
-    def stop(number: int, frame: object) -> None:
-        raise click.exceptions.Abort
+    Not while something is compiled: an exception there ends in a crash of the compiler.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if _compiling(frame):
+            threading.Timer(_LATER_S, signal.raise_signal, (number,)).start()
+        else:
+            raise click.exceptions.Abort
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _compiling(frame: FrameType | None) -> bool:
+    """Whether a compiler is among those who called."""
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").split(".")[0] in ("numba", "llvmlite"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def print_json(value: Any) -> None:

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 import geopandas
@@ -14,7 +17,13 @@ import shapely
 
 from corridor import InputError, VehicleError
 from fencewalk import cli
-from fencewalk.common import BoundaryOptions, boundary_options, print_json, progress_bar
+from fencewalk.common import (
+    BoundaryOptions,
+    boundary_options,
+    cleaning_up,
+    print_json,
+    progress_bar,
+)
 
 NAMES = list(cli.COMMANDS)
 
@@ -91,6 +100,7 @@ def test_a_bad_value_names_its_flag(capsys: pytest.CaptureFixture[str]) -> None:
         (VehicleError("no heartbeat in 10 s"), 3, "Error: no heartbeat in 10 s"),
         (click.ClickException("odd"), 2, "Error: odd"),
         (click.Abort(), 130, "Stopped."),
+        (SystemError("a result with an exception set"), 130, "Stopped."),
         (OSError(errno.ENOSPC, "No space left on device", "out.tif"), 2, "out.tif: No space left"),
         (PermissionError(errno.EACCES, "Permission denied", "/out"), 2, "/out: Permission denied"),
     ],
@@ -102,6 +112,8 @@ def test_errors_become_messages_and_codes(
     code: int,
     message: str,
 ) -> None:
+    if isinstance(error, SystemError):  # as compiled code hands on that it was asked to end
+        error.__cause__ = click.Abort()
     register(monkeypatch, failing(error))
     assert run("trial") == code
     out, err = capsys.readouterr()
@@ -110,13 +122,38 @@ def test_errors_become_messages_and_codes(
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), OSError(errno.EBADF, "Bad descriptor")])
+@pytest.mark.parametrize(
+    "error", [ValueError("a bug"), OSError(errno.EBADF, "Bad descriptor"), SystemError("a bug")]
+)
 def test_what_is_nobody_s_input_keeps_its_traceback(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     register(monkeypatch, failing(error))
     with pytest.raises(type(error)):
         cli.main(["trial"])
+
+
+def test_a_run_is_not_ended_while_something_is_compiled() -> None:
+    compiler: dict[str, Any] = {"__name__": "llvmlite.binding", "signal": signal, "time": time}
+    exec(  # a function of that module
+        "def compile():\n"
+        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    time.sleep(0.3)\n"
+        "    return 'compiled'",
+        compiler,
+    )
+    done = []
+
+    def work() -> None:
+        with cleaning_up():
+            done.append(compiler["compile"]())
+            for _ in range(200):
+                time.sleep(0.05)
+            done.append("went on")
+
+    with pytest.raises(click.Abort):
+        work()
+    assert done == ["compiled"]
 
 
 @pytest.mark.parametrize("result", [0, 1])
