@@ -82,7 +82,7 @@ def progress_bar(title: str) -> Iterator[Report]:
 
 @contextlib.contextmanager
 def cleaning_up() -> Iterator[None]:
-    """While the block runs, being asked to end (SIGTERM) removes what is half written first.
+    """While the block runs, being asked to end (by SIGINT, SIGTERM) removes half-written files.
 
     Not while something is compiled: an exception there ends in a crash of the compiler.
     """
@@ -93,11 +93,12 @@ def cleaning_up() -> Iterator[None]:
         else:
             raise click.exceptions.Abort
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _compiling(frame: FrameType | None) -> bool:

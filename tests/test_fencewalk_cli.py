@@ -133,11 +133,13 @@ def test_what_is_nobody_s_input_keeps_its_traceback(
         cli.main(["trial"])
 
 
-def test_a_run_is_not_ended_while_something_is_compiled() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_is_not_ended_while_something_is_compiled(number: int) -> None:
     compiler: dict[str, Any] = {"__name__": "llvmlite.binding", "signal": signal, "time": time}
+    compiler["number"] = number
     exec(  # a function of that module
         "def compile():\n"
-        "    signal.raise_signal(signal.SIGTERM)\n"
+        "    signal.raise_signal(number)\n"
         "    time.sleep(0.3)\n"
         "    return 'compiled'",
         compiler,
