@@ -22,6 +22,7 @@ from corridor import Progress as Report
 from corridor.read import FIELDS
 
 _LATER_S = 0.05
+"""After which a run that was asked to end while it compiled something is asked again."""
 
 existing_path = click.Path(path_type=Path)
 """A path given by the user; the reader of the file says what is wrong with it."""
