@@ -13,6 +13,7 @@ from rasterio.transform import from_origin
 
 from analysis.training.footpaths_judge import main as fit_judge
 from analysis.training.footpaths_real import labelled, read_traced, traced_samples
+from analysis.training.footpaths_scenes import FOOTPATH, KNOWN
 from corridor.errors import InputError
 
 GSD_M = 0.1
@@ -47,13 +48,13 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_traced_path_is_drawn_as_wide_as_it_is(folder: Path) -> None:
     picture = labelled(read_traced(folder))
-    across = picture.footpath[150]
+    across = picture.what[150] & FOOTPATH > 0
     assert across.sum() * picture.gsd_m == pytest.approx(0.8, abs=0.11)
     assert np.flatnonzero(across).mean() * picture.gsd_m == pytest.approx(10.0, abs=0.1)
 
 
 def test_nothing_is_known_of_rims_and_outside_the_traced_area(folder: Path) -> None:
-    ignored = labelled(read_traced(folder)).ignore[150]
+    ignored = labelled(read_traced(folder)).what[150] & KNOWN == 0
     assert ignored[210:].all()
     assert ignored[[93, 107]].all()
     assert not ignored[[*range(20, 85), 100]].any()

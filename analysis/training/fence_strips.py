@@ -27,6 +27,7 @@ from analysis.training.fence_paint import (
     lay_foot,
     paint_fence,
 )
+from analysis.training.parked import parked
 from corridor import InputError, Side, Track
 from corridor.findings import BreachType, FenceState, FindingKind, read_condition, read_findings
 
@@ -239,7 +240,7 @@ def _sample(
         parts.append(cv2.resize(strip.rgb, size, **look).astype(np.uint8))
         seen.append(cv2.resize(strip.valid.astype(np.uint8), size, **look) > 0)
     rgb, valid = np.concatenate(parts, axis=1), np.concatenate(seen, axis=1)
-    return Sample(rgb, valid, state, kind is not None, kind or "")
+    return Sample(parked(rgb), parked(valid), state, kind is not None, kind or "")
 
 
 # One crop, drawn from a strip

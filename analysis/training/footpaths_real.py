@@ -96,9 +96,7 @@ def labelled(traced: Traced) -> Labelled:
     ignore = ~patch.valid | (drawn(traced.area, patch) == 0) | ((rims > 0) & (footpath == 0))
     footpath[ignore] = 0
     nothing = np.zeros_like(footpath)
-    return Labelled(
-        patch.rgb, footpath, ignore, nothing, nothing == 0, np.argwhere(footpath > 0), gsd_m
-    )
+    return Labelled.of(patch, footpath, ignore, plot=nothing, inside=nothing)
 
 
 def traced_samples(folders: Sequence[Path], size_px: int) -> Source:

@@ -18,6 +18,7 @@ from analysis.raster import Orthophoto, Patch
 from analysis.training.footpaths_ground import Canvas
 from analysis.training.footpaths_paint import Sample, seen_by_camera
 from analysis.training.footpaths_visible import LEAST_SEEN, contrast
+from analysis.training.parked import parked
 from corridor.findings import FindingKind, read_findings
 
 Array = npt.NDArray[Any]
@@ -31,6 +32,9 @@ GSD_M = (0.075, 0.15)
 """Metres per pixel of training pictures."""
 ABOUT_PATH = 0.7
 """Share of the squares that lie about a path, where there is one."""
+FOOTPATH, KNOWN, PLOT, INSIDE = 1, 2, 4, 8
+"""In `Labelled.what`: a footpath, where something is to be learned, a plot, and where it is known
+what is a plot."""
 LEAST_VISIBLE_FRAC = 0.3
 """A path that is hidden for most of its length teaches nothing where it is hidden."""
 
@@ -41,20 +45,27 @@ class Labelled:
 
     Attributes:
         rgb: (rows, columns, 3) uint8.
-        footpath, plot: (rows, columns) uint8, 1 where there is one.
-        ignore: bool, where nothing is to be learned.
-        not_inside: bool, where nobody knows what is a plot.
+        what: (rows, columns) uint8, the sum of those of `FOOTPATH`, `KNOWN`, `PLOT` and `INSIDE`
+            that hold.
         on_path: (n, 2) rows and columns of pixels of footpath.
         gsd_m: metres per pixel.
     """
 
     rgb: Array
-    footpath: Array
-    ignore: Array
-    plot: Array
-    not_inside: Array
+    what: Array
     on_path: Array
     gsd_m: float
+
+    @classmethod
+    def of(
+        cls, patch: Patch, footpath: Array, ignore: Array, plot: Array, inside: Array
+    ) -> Labelled:
+        """A picture and where (rows, columns) what is, or nothing is to be learned."""
+        what = (
+            FOOTPATH * (footpath > 0) + KNOWN * ~ignore + PLOT * (plot > 0) + INSIDE * (inside > 0)
+        )
+        places = np.argwhere((footpath > 0) & ~ignore).astype(np.int32)
+        return cls(parked(patch.rgb), parked(what.astype(np.uint8)), places, float(patch.affine.a))
 
 
 def _read(folder: Path) -> Labelled:
@@ -95,8 +106,7 @@ def _read(folder: Path) -> Labelled:
     ignore |= (footpath > 0) & (
         contrast(patch.rgb, footpath > 0, ~ignore, patch.affine.a) < LEAST_SEEN
     )
-    places = np.argwhere((footpath > 0) & ~ignore)
-    return Labelled(patch.rgb, footpath, ignore, plot, inside == 0, places, float(patch.affine.a))
+    return Labelled.of(patch, footpath, ignore, plot, inside)
 
 
 def drawn(shape: shapely.Geometry, patch: Patch) -> Array:
@@ -149,7 +159,7 @@ def cut_from(
         rng: what chooses.
         enlarged: how much larger things are made than they are.
     """
-    rows, columns = picture.footpath.shape
+    rows, columns = picture.what.shape
     centre = rng.uniform(0, 1, 2) * (rows, columns)
     places = picture.on_path
     scale = picture.gsd_m / gsd_m * enlarged
@@ -166,13 +176,11 @@ def cut_from(
             cv2.warpAffine(plane, turn, (size_px, size_px), flags=how, borderMode=border)
         )
 
-    def nearest(plane: Array) -> Array:
-        return cut(plane.astype(np.uint8), cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
-
     rgb = cut(picture.rgb, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101).astype(np.float32) / 255
+    what = cut(picture.what, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
     canvas = Canvas(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab), gsd_m, rng)
-    canvas.footpath = nearest(picture.footpath).astype(np.float32)
-    canvas.ignore |= nearest(~picture.ignore) == 0
-    canvas.plot = nearest(picture.plot).astype(np.float32)
-    canvas.like_plot |= nearest(~picture.not_inside) == 0
+    canvas.footpath = ((what & FOOTPATH) > 0).astype(np.float32)
+    canvas.ignore |= (what & KNOWN) == 0
+    canvas.plot = ((what & PLOT) > 0).astype(np.float32)
+    canvas.like_plot |= (what & INSIDE) == 0
     return canvas
