@@ -96,7 +96,7 @@ def test_a_long_trail_far_from_anything_built_is_a_path_by_the_filter(
     assert class_of(TRAIL, 0.5, network=True, least=0.5) is PathClass.FOOTPATH
     for cue, value in [
         ("length", math.log1p(14.0)), ("score", 1.8), ("sealed", -3.0), ("beside", -2.0),
-        ("straight", 1.0),
+        ("straight", 1.0), ("vehicle", -3.9),
     ]:  # fmt: skip
         assert class_of({**TRAIL, cue: value}, 0.5, network=True, least=0.5) is (
             PathClass.OTHER_LINEAR

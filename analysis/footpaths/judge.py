@@ -84,7 +84,8 @@ def seen_by_filter(
     """Whether a line is a path though the network does not know it for one.
 
     Trails a few pixels wide on ground unlike any it was trained on: what it does know is that
-    nothing is built there, and then a long line that the filter follows is hardly ever none.
+    nothing is built there and that wheels are no likelier than feet, and then a long line that the
+    filter follows is hardly ever none.
 
     Args:
         evidence: by cue, of one line or (n,) of many.
@@ -100,6 +101,7 @@ def seen_by_filter(
         & (np.expm1(evidence["length"]) >= limits["length_m"])
         & (np.maximum(evidence["sealed"], evidence["beside"]) <= limits["built"])
         & (evidence["straight"] <= limits["straight"])
+        & (evidence["vehicle"] <= evidence["footpath"])
     )
 
 
