@@ -38,7 +38,7 @@ def test_usual_is_what_most_of_the_fence_looks_like() -> None:
     along[:, :, GAP] = 1.0
     out = likeness.with_usual(along, np.ones(800, bool))
     np.testing.assert_array_equal(out[:CHANNELS], along)
-    usual = out[CHANNELS:]
+    usual = out[CHANNELS : 2 * CHANNELS]
     assert (usual[:, 60:68] == -3.0).all()
     assert (usual[:, 70:] == 0.0).all()
 
@@ -47,15 +47,15 @@ def test_what_was_not_imaged_says_nothing_of_what_is_usual() -> None:
     along = np.full((CHANNELS, likeness.ROWS, 800), 2.0, np.float32)
     imaged = np.arange(800) >= 560
     along[:, :, ~imaged] = 0.0
-    usual = likeness.with_usual(along, imaged)[CHANNELS:]
+    usual = likeness.with_usual(along, imaged)[CHANNELS : 2 * CHANNELS]
     assert (usual == 2.0).all()
-    assert (likeness.with_usual(along, np.zeros(800, bool))[CHANNELS:] == 0.0).all()
+    assert (likeness.with_usual(along, np.zeros(800, bool))[CHANNELS : 2 * CHANNELS] == 0.0).all()
 
 
 def test_usual_follows_a_fence_that_becomes_another_after_200_metres() -> None:
     along = np.zeros((CHANNELS, 4, 4000), np.float32)
     along[..., 2000:] = 5.0
-    usual = likeness.with_usual(along, np.ones(4000, bool))[CHANNELS:]
+    usual = likeness.with_usual(along, np.ones(4000, bool))[CHANNELS : 2 * CHANNELS]
     assert (usual[..., 100:1300] == 0.0).all()
     assert (usual[..., 2700:3900] == 5.0).all()
 

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="the extra `train` is not installed"
 
 from analysis.training.course import export  # noqa: E402
 from analysis.training.shipped import weights_of  # noqa: E402
-from analysis.training.unet import UNet  # noqa: E402
+from analysis.training.unet import INTERFACE, UNet  # noqa: E402
 from corridor import InputError  # noqa: E402
 
 WIDTHS = (4, 6, 8, 10, 12)
@@ -31,7 +31,7 @@ def trained(seed: int) -> UNet:
 
 def test_they_give_the_same_answers_in_use_and_in_training(tmp_path: Path) -> None:
     net, planes = trained(1), torch.randn(2, 6, 64, 64)
-    export(net, tmp_path / "net.onnx")
+    export(net, tmp_path / "net.onnx", INTERFACE)
     again = UNet(3, unfolded=False, widths=WIDTHS)
     again.load_state_dict(weights_of(tmp_path / "net.onnx", lambda: planes, batches=1))
     with torch.no_grad():

@@ -46,7 +46,7 @@ _AROUND_CHANCE = 4
 _LEAST_DOUBT = 3
 """An intact stretch of at least so many cells is doubtful where the mean probability of being
 broken, over so many cells, is at least this."""
-_SURE_SLOPE, _SURE_MIDDLE = 7.8, 0.38
+_SURE_SLOPE, _SURE_MIDDLE = 9.9, 0.46
 """From that mean to how often such a breach is one; from scenes 91,001 to 91,012 and 93,001 to
 93,012."""
 

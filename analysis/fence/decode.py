@@ -27,7 +27,7 @@ _COMMON = np.array([0.86, 0.07, 0.025, 0.045])
 """Share of the states' cells in training: what a cell's probability holds beside its evidence."""
 _PRIOR_TAKEN_OFF = 0.75
 """How much of that is taken off again before the sequence model adds its own expectation."""
-_KNOWN = np.array([0.5, 0.43, 0.2, 0.0, 0.0, 0.0])
+_KNOWN = np.array([0.39, 0.53, 0.22, 0.0, 0.0, 0.0])
 _UNKNOWN = np.array([0.6, 0.6, 0.4, 0.9, 0.2, -0.5])
 """Weights of the network's word, of how the fence compares with itself, of the template's where it
 speaks for the fence and where it speaks against it, of how much less that is than along most of

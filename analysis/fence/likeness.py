@@ -1,7 +1,8 @@
 """Compares each metre of a fence with the rest of it, along the line where it was found.
 
 The strip is laid straight along the fence itself, and beside what the picture shows of each place
-stands what the fence usually looks like: the median, row by row, of the hundred metres around.
+stands what the fence usually looks like: the median, row by row, of the hundred metres around, and
+that of the places at the same distance from their posts (`analysis.fence.posts`).
 A second network, trained on fences and walls of many kinds and on what is left where they are gone
 (`analysis.training.fence_likeness`), tells from both whether the fence stands here. So it need not
 know this fence: it sees what it looks like where it stands.
@@ -15,11 +16,14 @@ import numpy.typing as npt
 
 from analysis.fence.features import ALONG_M, CHANNELS
 from analysis.fence.network import session
+from analysis.fence.posts import PLANES, at_same_phase
 
 Floats = npt.NDArray[np.float32]
 
 ROWS = 128
 """Of the strip laid along the fence, as high as those of the network's input: 5.1 m across."""
+INPUTS = 2 * CHANNELS + PLANES
+"""Planes the network is given: a place, what is usual around it, and what is at its phase."""
 USUAL_M = 100.0
 _EVERY = 8
 """Columns from one profile to the next of those whose median is usual."""
@@ -44,15 +48,17 @@ def laid_along(inputs: Floats, row: npt.NDArray[np.floating]) -> Floats:
 
 
 def with_usual(along: Floats, imaged: npt.NDArray[np.bool_]) -> Floats:
-    """(10, ROWS, N): a strip laid along the fence, and what is usual within 50 m of each column.
+    """(INPUTS, ROWS, N): a strip laid along the fence, and what is usual for each column.
 
     Args:
-        along: (5, ROWS, N) of `laid_along`.
+        along: (5, ROWS, N) of `laid_along`, or with `at_same_phase` of it below: (8, ROWS, N).
         imaged: (N,) columns that were imaged; the others say nothing of what is usual.
     """
     count = along.shape[2]
-    out = np.zeros((2 * CHANNELS, *along.shape[1:]), np.float32)
+    out = np.zeros((INPUTS, *along.shape[1:]), np.float32)
+    along, phase = along[:CHANNELS], along[CHANNELS:]
     out[:CHANNELS] = along
+    out[2 * CHANNELS :] = phase if len(phase) else at_same_phase(along)
     at = np.arange(0, count, _EVERY)
     at = at[imaged[at]]
     if len(at) < _LEAST_PROFILES:
@@ -70,7 +76,7 @@ def with_usual(along: Floats, imaged: npt.NDArray[np.bool_]) -> Floats:
     place = np.arange(count) / _BLOCK
     left = place.astype(int)
     share = (place - left).astype(np.float32)
-    out[CHANNELS:] = knots[:, :, left] * (1 - share) + knots[:, :, left + 1] * share
+    out[CHANNELS : 2 * CHANNELS] = knots[:, :, left] * (1 - share) + knots[:, :, left + 1] * share
     return out
 
 

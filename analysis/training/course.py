@@ -16,13 +16,12 @@ from pickle import UnpicklingError
 from typing import Any
 
 import click
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from analysis.training.shipped import weights_of
-from analysis.training.unet import PLANES, WIDTHS, UNet, widened
 from corridor import InputError, atomic_path, write_json
 
 _WEIGHT_DECAY = 1e-3
@@ -45,7 +44,7 @@ class Course:
         steps: how many batches.
         seed: of weights and pictures.
         rate: the learning rate at its highest.
-        resume: weights (`.pt`) to go on from, or a network as it ships (`.onnx`).
+        resume: weights (`.pt`) to go on from; of U-Nets also a network as it ships (`.onnx`).
     """
 
     out: Path
@@ -54,6 +53,12 @@ class Course:
     seed: int
     rate: float
     resume: Path | None
+
+    def begin(self) -> None:
+        """Keeps to one core, and seeds the weights that are drawn from now on."""
+        torch.set_num_threads(1)
+        cv2.setNumThreads(1)
+        torch.manual_seed(self.seed)
 
     def share(self, steps: int, minutes: float) -> float:
         """How much of the training is done, from 0 to 1."""
@@ -76,7 +81,7 @@ def course_options(*, minutes: float, rate: float) -> Callable[[Callable[..., No
         click.option("--rate", default=rate, show_default=True, help="Highest learning rate."),
         click.option(
             "--resume", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            help="Weights (.pt) to go on from, or the network that ships (.onnx).",
+            help="Weights (.pt) to go on from; of a U-Net also the one that ships (.onnx).",
         ),
         click.option(
             "--out", type=click.Path(path_type=Path), required=True, help="The ONNX file."
@@ -102,36 +107,44 @@ def course_options(*, minutes: float, rate: float) -> Callable[[Callable[..., No
     return decorate
 
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Planes, target and weight."""
+Batch = tuple[Tensor, ...]
+"""What the network is given, and what its answer is held against."""
+
+
+@dataclass(frozen=True)
+class Interface:
+    """How an exported network is asked.
+
+    Attributes:
+        given, answer: names of input and output.
+        shape: of an input; any other fits whose axes of `free` differ.
+        free: names of axes whose lengths may differ, by input and output.
+    """
+
+    given: str
+    answer: str
+    shape: tuple[int, ...]
+    free: dict[str, dict[int, str]]
 
 
 def fit(
-    classes: int,
+    net: nn.Module,
     course: Course,
     batch: Callable[[], Batch],
-    loss_of: Callable[[Tensor, Tensor, Tensor], Tensor],
-    *,
-    unfolded: bool,
-    widths: tuple[int, ...] = WIDTHS,
+    loss_of: Callable[..., Tensor],
+    interface: Interface,
 ) -> None:
     """Trains a network, and writes the mean of its weights, ONNX file and log as it goes on.
 
     Args:
-        classes, unfolded, widths: of the network; it can go on from a narrower one's weights.
+        net: drawn after `course.begin`.
         course: how long and how.
         batch: draws what to learn from next.
-        loss_of: of logits, target and weight.
-
-    Raises:
-        InputError: if the weights to go on from are not of such a network.
+        loss_of: of the answer and what it is held against.
+        interface: of the ONNX file.
     """
-    torch.set_num_threads(1)
-    torch.manual_seed(course.seed)
     half = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    net = UNet(classes, unfolded=unfolded, widths=widths).to(memory_format=torch.channels_last)
-    if course.resume is not None:
-        _go_on(net, course.resume, classes, batch)
+    net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=course.rate, weight_decay=_WEIGHT_DECAY)
     mean = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(_KEPT_FRAC), use_buffers=True)
     started, step, smooth, saved = time.monotonic(), 0, 1.0, 0.0
@@ -147,11 +160,11 @@ def fit(
                 * (_LEAST_RATE_FRAC + (1 - _LEAST_RATE_FRAC) * falling)
             )
         net.train()
-        planes, target, weight = batch()
+        inputs, *wanted = batch()
         # Half the time where the processor has instructions for it; weights stay as they are.
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            logits = net(planes.contiguous(memory_format=torch.channels_last))
-        loss = loss_of(logits.float(), target, weight)
+            answer = net(inputs.contiguous(memory_format=torch.channels_last))
+        loss = loss_of(answer.float(), *wanted)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -165,46 +178,56 @@ def fit(
             click.echo(f"{minutes:6.1f} min  step {step}  loss {smooth:.4f}")
         if minutes - saved > _SAVED_EVERY_MIN:
             saved = minutes
-            save(mean.module, course.out)
-    save(mean.module, course.out)
+            save(mean.module, course.out, interface)
+    save(mean.module, course.out, interface)
     write_json(
         course.out.with_suffix(".log.json"), {"seed": course.seed, "steps": step, "log": log}
     )
 
 
-def _go_on(net: UNet, path: Path, classes: int, batch: Callable[[], Batch]) -> None:
-    """Fills a network with weights on file, of the same or of narrower layers."""
+def weights_on_file(path: Path) -> dict[str, Tensor]:
+    """Weights (`.pt`) of an earlier training.
+
+    Raises:
+        InputError: if the file holds none.
+    """
     try:
-        shipped = path.suffix == ".onnx"
-        state = weights_of(path, lambda: batch()[0]) if shipped else torch.load(path)
-        net.load_state_dict(widened(state, net))
+        weights: dict[str, Tensor] = torch.load(path)
     except (RuntimeError, UnpicklingError) as error:
-        raise InputError(path, str(error), f"weights of this network, {classes} classes") from error
+        raise InputError(path, str(error), "weights as training writes them") from error
+    return weights
 
 
-def save(net: UNet, out: Path) -> None:
+def fill(net: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Gives a network weights from a file.
+
+    Raises:
+        InputError: if they are of another network.
+    """
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(path, "layers of other sizes", "weights of this network") from error
+
+
+def save(net: nn.Module, out: Path, interface: Interface) -> None:
     """Writes weights (`.pt`) and the ONNX model, whole or not at all."""
     with atomic_path(out.with_suffix(".pt")) as partial:
         torch.save(net.state_dict(), partial)
-    export(net, out)
+    export(net, out, interface)
 
 
-def export(net: UNet, out: Path) -> None:
-    """Writes the network for onnxruntime: one picture at a time, of any size that fits."""
-    net.eval()
-    net = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
-    example = torch.zeros(1, PLANES, 256, 256)
+def export(net: nn.Module, out: Path, interface: Interface) -> None:
+    """Writes the network for onnxruntime."""
+    net = copy.deepcopy(net).eval().to(memory_format=torch.contiguous_format)
     with atomic_path(out) as partial:
         torch.onnx.export(
             net,
-            (example,),
+            (torch.zeros(interface.shape),),
             str(partial),
-            input_names=["planes"],
-            output_names=["logits"],
-            dynamic_axes={
-                "planes": {2: "rows", 3: "columns"},
-                "logits": {2: "rows2", 3: "columns2"},
-            },
+            input_names=[interface.given],
+            output_names=[interface.answer],
+            dynamic_axes=interface.free,
             opset_version=17,
             dynamo=False,
         )

@@ -5,31 +5,46 @@ and along parallels to it that hold none; a crop gets a drawn line's error, a mi
 light, other colours, blur and noise, and every other one a simple fence or wall painted on ground
 without one, so that the network does not depend on how the generator draws; that ground is cut from
 the scenes, too, and from real pictures without fences (`--ground`). Real fences (`--real`, folders
-as `benchmarks/fence_stretches.py` reads them) are cut here and there. Needs the extra `train`.
+as `benchmarks/fence_stretches.py` reads them) are cut here and there. How a training runs is told
+in `course`. Needs the extra `train`.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
+from collections.abc import Callable
+from functools import wraps
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import cv2
+import click
 import numpy as np
 import torch
 from torch import nn
 
 from analysis.fence.features import CHANNELS
+from analysis.training.course import (
+    Batch,
+    Course,
+    Interface,
+    course_options,
+    fill,
+    fit,
+    weights_on_file,
+)
 from analysis.training.fence_paint import IGNORE, ROWS
 from analysis.training.fence_pools import Pools
+from analysis.training.painters import Painters
 from analysis.training.unet import convolutions
-from corridor import InputError
 
 STATES = ("intact", "gap", "collapsed", "obscured")
 STATE_WEIGHT = (1.0, 2.0, 3.0, 1.5)
 """How much a cell of each state counts."""
+BATCH = 6
+INTERFACE = Interface(
+    "strip", "logits", (1, CHANNELS, ROWS // 2, 640),
+    {"strip": {3: "columns", 2: "rows"}, "logits": {3: "columns", 2: "rows"}},
+)  # fmt: skip
 
 
 class FenceNet(nn.Module):
@@ -69,14 +84,16 @@ class FenceNet(nn.Module):
         return self.head(value)
 
 
-def widened(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def widened(state: dict[str, torch.Tensor], inputs: int) -> dict[str, torch.Tensor]:
     """Weights of a network with fewer inputs, to which the new ones are nothing yet."""
-    stem = state["stem.0.weight"]
-    more = torch.zeros(stem.shape[0], CHANNELS - stem.shape[1], *stem.shape[2:])
+    stem = state.get("stem.0.weight")
+    if stem is None or stem.shape[1] >= inputs:
+        return state
+    more = torch.zeros(stem.shape[0], inputs - stem.shape[1], *stem.shape[2:])
     return {**state, "stem.0.weight": torch.cat([stem, more], dim=1)}
 
 
-def loss_of(out: torch.Tensor, row: torch.Tensor, state: torch.Tensor) -> tuple[Any, Any]:
+def loss_of(out: torch.Tensor, row: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
     """How wrong the line is among its column's rows, and the state at the true line."""
     rows = out.shape[2]
     line = torch.log_softmax(out[:, 0], dim=1)
@@ -93,81 +110,54 @@ def loss_of(out: torch.Tensor, row: torch.Tensor, state: torch.Tensor) -> tuple[
     states = out[:, 1:].gather(2, at[:, None, None, :].expand(-1, len(STATES), 1, -1))[:, :, 0]
     balance = torch.tensor(STATE_WEIGHT)
     state_loss = nn.functional.cross_entropy(states, state, weight=balance, ignore_index=IGNORE)
-    return line_loss, state_loss
+    return line_loss + state_loss
 
 
-def train(net: FenceNet, pools: Pools, given: argparse.Namespace) -> FenceNet:
-    """Trains for a time and prints the losses; scenes finished meanwhile are taken in."""
-    rng = np.random.default_rng(given.seed)
-    best = torch.optim.AdamW(net.parameters(), lr=given.rate, weight_decay=1e-4)
-    start, step = time.monotonic(), 0
-    shown = np.zeros(2)
-    while (share := (time.monotonic() - start) / (60 * given.minutes)) < 1.0:
-        for group in best.param_groups:
-            group["lr"] = given.rate * min(1.0, step / 50) * (0.5 + 0.5 * np.cos(np.pi * share))
-        drawn = [pools.draw(rng) for _ in range(given.batch)]
-        inputs, rows, states = (np.stack(part) for part in zip(*drawn, strict=True))
-        given_inputs = torch.from_numpy(inputs).contiguous(memory_format=torch.channels_last)
-        out = net(given_inputs)
-        line, state = loss_of(out, torch.from_numpy(rows), torch.from_numpy(states))
-        best.zero_grad()
-        (line + state).backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        best.step()
-        step += 1
-        shown = 0.98 * shown + 0.02 * np.array([line.item(), state.item()])
-        if step % 50 == 0:
-            scale = 1 - 0.98**step
-            print(f"{share:4.0%} step {step} line {shown[0] / scale:.3f} state "
-                  f"{shown[1] / scale:.3f} strips {len(pools)}", flush=True)  # fmt: skip
-        if step % 1000 == 0:
-            torch.save(net.state_dict(), given.out.with_suffix(".pt"))
-    return net.eval()
+def fence_options(*, minutes: float, rate: float) -> Callable[[Callable[..., None]], Any]:
+    """Makes a training command, which gets `pools` to draw from and its `course`.
+
+    Args:
+        minutes, rate: what holds if none are given.
+    """
+
+    def decorate(command: Callable[..., None]) -> Any:
+        folder = click.Path(path_type=Path)
+
+        @click.command()
+        @click.argument("scenes", nargs=-1, required=True, type=folder)
+        @click.option("--ground", multiple=True, type=folder, help="A real picture without fences.")
+        @click.option(
+            "--real", multiple=True, type=folder,
+            help="A real fence that stands; given twice, as a scene may be, seen twice as often.",
+        )  # fmt: skip
+        @course_options(minutes=minutes, rate=rate)
+        @wraps(command)
+        def with_pools(
+            scenes: tuple[Path, ...], ground: tuple[Path, ...], real: tuple[Path, ...],
+            course: Course,
+        ) -> None:  # fmt: skip
+            pools = Pools(scenes, real, ground, np.random.default_rng(course.seed))
+            command(pools=pools, course=course)
+
+        return with_pools
+
+    return decorate
 
 
-def export(net: FenceNet, out: Path) -> None:
-    """Writes the network as ONNX."""
-    example = torch.zeros(1, CHANNELS, ROWS // 2, 640)
-    torch.onnx.export(
-        net, (example,), out, input_names=["strip"], output_names=["logits"],
-        dynamic_axes={"strip": {3: "columns", 2: "rows"}, "logits": {3: "columns", 2: "rows"}},
-        opset_version=17, dynamo=False,
-    )  # fmt: skip
+@fence_options(minutes=30.0, rate=3e-3)
+def main(pools: Pools, course: Course) -> None:
+    """Trains the fence network on generated SCENES and more."""
+    draw = Painters(pools.draw, course.seed)
 
+    def batch() -> Batch:
+        crops = [draw() for _ in range(BATCH)]
+        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*crops, strict=True))
 
-def main() -> None:
-    """See the module."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenes", nargs="+", type=Path, help="given twice, seen twice as often")
-    parser.add_argument(
-        "--ground", type=Path, action="append", default=[], help="a real picture without fences"
-    )
-    parser.add_argument(
-        "--real", type=Path, action="append", default=[],
-        help="a real fence that stands, given twice, seen twice as often",
-    )  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=6)
-    parser.add_argument("--rate", type=float, default=3e-3, help="learning rate at the start")
-    parser.add_argument("--resume", type=Path, help="weights (.pt) of an earlier run to go on from")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    torch.manual_seed(given.seed)
+    course.begin()
     net = FenceNet()
-    if given.resume:
-        net.load_state_dict(widened(torch.load(given.resume)))
-    net = net.to(memory_format=torch.channels_last)  # a third faster than the default layout
-    chance = np.random.default_rng(given.seed)
-    try:
-        pools = Pools(given.scenes, given.real, given.ground, chance)
-    except InputError as error:
-        parser.error(str(error))
-    net = train(net, pools, given).to(memory_format=torch.contiguous_format)
-    torch.save(net.state_dict(), given.out.with_suffix(".pt"))
-    export(net, given.out)
+    if course.resume:
+        fill(net, widened(weights_on_file(course.resume), CHANNELS), course.resume)
+    fit(net, course, batch, loss_of, INTERFACE)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,14 @@
     python -m analysis.training.fence_likeness SCENES… --ground PICTURE --real FOLDER --out X.onnx
 
 It learns from the crops that the fence network learns from (`fence_strips`), laid along the fence
-as `analysis.fence.likeness` lays them, the line a little wrong as a found one is. Needs the extra
-`train`.
+as `analysis.fence.likeness` lays them, the line a little wrong as a found one is. How a training
+runs is told in `course`. Needs the extra `train`.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
-from pickle import UnpicklingError
 
 import cv2
 import numpy as np
@@ -23,15 +19,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from analysis.fence.features import ACROSS_M, CHANNELS, mirrored
-from analysis.fence.likeness import ROWS, laid_along, with_usual
-from analysis.training.fence import STATE_WEIGHT, STATES
+from analysis.fence.likeness import INPUTS, ROWS, laid_along, with_usual
+from analysis.fence.posts import at_same_phase
+from analysis.training.course import Course, Interface, fill, fit, weights_on_file
+from analysis.training.fence import STATE_WEIGHT, STATES, fence_options, widened
 from analysis.training.fence_paint import CROP, IGNORE
 from analysis.training.fence_pools import Pools
 from analysis.training.painters import Painters
-from corridor import InputError, atomic_path
 
 Crop = tuple[np.ndarray, np.ndarray]
-"""Input (5, ROWS, CROP) in half precision, state (CROP / 2,)."""
+"""Input and what it is at the same phase (8, ROWS, CROP) in half precision, state (CROP / 2,)."""
 
 _WRONG_M = 0.05
 """By how much a line that is found is off, in deviations, besides a step here and there."""
@@ -40,9 +37,10 @@ _KEPT = 600
 _SEEN_EACH = 3.0
 """How often each is learned from before it does."""
 _FIRST = 60
-_WEIGHT_DECAY = 1e-3
-_KEPT_FRAC = 0.998
-_SAVED_EVERY_MIN = 5.0
+BATCH = 12
+INTERFACE = Interface(
+    "strip", "logits", (1, INPUTS, ROWS, 512), {"strip": {3: "columns"}, "logits": {2: "cells"}}
+)
 
 
 def _layer(inputs: int, outputs: int, size: tuple[int, int], stride: tuple[int, int] = (1, 1),
@@ -71,7 +69,7 @@ class _Along(nn.Module):
 
 
 class LikenessNet(nn.Module):
-    """From (B, 10, ROWS, N) to (B, 4, N / 2) logits of the states.
+    """From (B, INPUTS, ROWS, N) to (B, 4, N / 2) logits of the states.
 
     Rows are halved with columns, and at each scale what all rows say together is kept; from the
     coarsest, of 1.6 m, it looks 35 m to both sides.
@@ -80,7 +78,7 @@ class LikenessNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths, kept = (24, 40, 64, 96), (32, 48, 64, 96)
-        self.stem = _layer(2 * CHANNELS, widths[0], (5, 5), (2, 2))
+        self.stem = _layer(INPUTS, widths[0], (5, 5), (2, 2))
         self.down = nn.ModuleList(
             [_layer(widths[0], widths[0], (3, 3))]
             + [
@@ -122,7 +120,9 @@ def laid(crop: tuple[np.ndarray, np.ndarray, np.ndarray], rng: np.random.Generat
     if not np.isfinite(cell).all():
         return None
     row = np.interp(np.arange(CROP), np.arange(CROP // 2) * 2 + 0.5, cell * 2 + 0.5)
-    return laid_along(inputs, row + _astray(rng)).astype(np.float16), state.astype(np.int8)
+    along = laid_along(inputs, row + _astray(rng))
+    known = np.concatenate([along, at_same_phase(along)])
+    return known.astype(np.float16), state.astype(np.int8)
 
 
 def _astray(rng: np.random.Generator) -> np.ndarray:
@@ -142,7 +142,7 @@ class Kept:
         self._at, self._owed = 0, 0.0
 
     def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """Inputs (size, 10, ROWS, CROP) and states (size, CROP / 2)."""
+        """Inputs (size, INPUTS, ROWS, CROP) and states (size, CROP / 2)."""
         self._owed += size / _SEEN_EACH
         while self._owed >= 1:
             self._owed -= 1
@@ -156,7 +156,8 @@ class Kept:
             along, state = self._crops[index]
             planes = along.astype(np.float32)
             if self._rng.random() < 0.5:
-                planes = mirrored(planes)
+                planes[:CHANNELS] = mirrored(planes[:CHANNELS])
+                planes[CHANNELS:] = planes[CHANNELS:, ::-1]
             if self._rng.random() < 0.5:
                 planes, state = planes[:, :, ::-1], state[::-1]
             inputs.append(with_usual(np.ascontiguousarray(planes), np.ones(CROP, bool)))
@@ -164,91 +165,27 @@ class Kept:
         return torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(states))
 
 
-def train(net: LikenessNet, kept: Kept, given: argparse.Namespace) -> None:
-    """Trains for a time, prints the loss, and writes the mean of the weights as it goes on."""
-    half = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    optimizer = torch.optim.AdamW(net.parameters(), lr=given.rate, weight_decay=_WEIGHT_DECAY)
-    mean = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(_KEPT_FRAC), use_buffers=True
-    )
-    started, step, smooth, saved = time.monotonic(), 0, 0.0, 0.0
+def loss_of(logits: Tensor, states: Tensor) -> Tensor:
+    """Cross entropy, by what a cell of each state counts."""
     balance = torch.tensor(STATE_WEIGHT)
-    while (minutes := (time.monotonic() - started) / 60) < given.minutes:
-        share = minutes / given.minutes
-        for group in optimizer.param_groups:
-            falling = 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * share))
-            group["lr"] = given.rate * min(1.0, (step + 1) / 100) * falling
-        net.train()
-        inputs, states = kept.batch(given.batch)
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            out = net(inputs.contiguous(memory_format=torch.channels_last))
-        loss = functional.cross_entropy(out.float(), states, weight=balance, ignore_index=IGNORE)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        mean.update_parameters(net)
-        step += 1
-        smooth = 0.98 * smooth + 0.02 * loss.item()
-        if step % 50 == 0:
-            print(f"{minutes:5.1f} min step {step} loss {smooth / (1 - 0.98**step):.4f}",
-                  flush=True)  # fmt: skip
-        if minutes - saved > _SAVED_EVERY_MIN:
-            saved = minutes
-            save(mean.module, given.out)
-    save(mean.module, given.out)
+    return functional.cross_entropy(logits, states, weight=balance, ignore_index=IGNORE)
 
 
-def save(net: nn.Module, out: Path) -> None:
-    """Writes weights (`.pt`) and the ONNX file, whole or not at all."""
-    with atomic_path(out.with_suffix(".pt")) as partial:
-        torch.save(net.state_dict(), partial)
-    copy = LikenessNet()
-    copy.load_state_dict(net.state_dict())
-    with atomic_path(out) as partial:
-        torch.onnx.export(
-            copy.eval(), (torch.zeros(1, 2 * CHANNELS, ROWS, 512),), str(partial),
-            input_names=["strip"], output_names=["logits"],
-            dynamic_axes={"strip": {3: "columns"}, "logits": {2: "cells"}},
-            opset_version=17, dynamo=False,
-        )  # fmt: skip
-
-
-def main() -> None:
-    """See the module."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenes", nargs="+", type=Path)
-    parser.add_argument("--ground", type=Path, action="append", default=[])
-    parser.add_argument("--real", type=Path, action="append", default=[])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=12)
-    parser.add_argument("--rate", type=float, default=3e-3)
-    parser.add_argument("--resume", type=Path, help="weights (.pt) of an earlier run to go on from")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    try:
-        pools = Pools(given.scenes, given.real, given.ground, np.random.default_rng(given.seed))
-    except InputError as error:
-        parser.error(str(error))
+@fence_options(minutes=60.0, rate=3e-3)
+def main(pools: Pools, course: Course) -> None:
+    """Trains the network that compares a fence with itself on generated SCENES and more."""
 
     def make(rng: np.random.Generator) -> Crop:
         while (crop := laid(pools.draw(rng), rng)) is None:
             pass
         return crop
 
-    draw = Painters(make, given.seed)
-    torch.manual_seed(given.seed)
+    kept = Kept(Painters(make, course.seed), np.random.default_rng(course.seed + 1))
+    course.begin()
     net = LikenessNet()
-    if given.resume:
-        try:
-            net.load_state_dict(torch.load(given.resume))
-        except (OSError, RuntimeError, UnpicklingError) as error:
-            parser.error(f"{given.resume}: {error}; weights of this network (.pt)")
-    net = net.to(memory_format=torch.channels_last)
-    train(net, Kept(draw, np.random.default_rng(given.seed + 1)), given)
+    if course.resume:
+        fill(net, widened(weights_on_file(course.resume), INPUTS), course.resume)
+    fit(net, course, lambda: kept.batch(BATCH), loss_of, INTERFACE)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from analysis.training.footpaths_paint import CANVAS_PX, Sample, Source, painted
 from analysis.training.footpaths_real import traced_samples
 from analysis.training.footpaths_scenes import scene_samples
 from analysis.training.painters import Painters
+from analysis.training.shipped import go_on
+from analysis.training.unet import INTERFACE, UNet
 
 Array = npt.NDArray[Any]
 
@@ -35,7 +37,7 @@ CROP_PX = 256
 BATCH = 8
 POOL = 400
 """Pictures kept to cut from; the oldest gives way to each new one."""
-SCENE_SHARE = 2.0
+SCENE_SHARE = 3.0
 GROUND_SHARE = 0.9
 REAL_SHARE = 1.2
 """Of pictures from scenes, on real ground and from traced ones, for each that is painted."""
@@ -174,7 +176,11 @@ def main(
     click.echo(json.dumps({**told, "seed": course.seed}))
     draw = Painters(mixed(sources), course.seed)
     pool = Pool(draw, np.random.default_rng(course.seed))
-    fit(len(CLASS_WEIGHT), course, pool.batch, loss_of, unfolded=False, widths=WIDTHS)
+    course.begin()
+    net = UNet(len(CLASS_WEIGHT), unfolded=False, widths=WIDTHS)
+    if course.resume:
+        go_on(net, course.resume, lambda: pool.batch()[0])
+    fit(net, course, pool.batch, loss_of, INTERFACE)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from torch.nn import functional
 
 from analysis.training.course import Batch, Course, course_options, fit
 from analysis.training.plots_pictures import Pictures, read_ground, read_scene
+from analysis.training.shipped import go_on
+from analysis.training.unet import INTERFACE, UNet
 
 CLASSES = ("plot", "core")
 """What the logits are of: plots, and what lies well inside one (`CORE_M`), which tells neighbours
@@ -57,7 +59,11 @@ def main(scenes: tuple[Path, ...], ground: tuple[Path, ...], course: Course) -> 
         planes, labels = (torch.from_numpy(np.stack(a)) for a in zip(*crops, strict=True))
         return planes, labels[:, :2], labels[:, 2:]
 
-    fit(len(CLASSES), course, batch, loss_of, unfolded=True)
+    course.begin()
+    net = UNet(len(CLASSES), unfolded=True)
+    if course.resume:
+        go_on(net, course.resume, lambda: batch()[0])
+    fit(net, course, batch, loss_of, INTERFACE)
 
 
 if __name__ == "__main__":

@@ -19,15 +19,37 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from analysis.training.unet import UNet
+from analysis.training.course import fill, weights_on_file
+from analysis.training.unet import UNet, widened
 from corridor import InputError
+
+
+def go_on(net: UNet, path: Path, planes: Callable[[], Tensor]) -> None:
+    """Fills a network with weights that ship (`.onnx`) or others (`.pt`), as wide or narrower.
+
+    Args:
+        net: as it was drawn.
+        path: the file.
+        planes: draws a batch of pictures.
+
+    Raises:
+        InputError: if the weights are not of such a network.
+    """
+    weights = weights_of(path, planes) if path.suffix == ".onnx" else weights_on_file(path)
+    try:
+        weights = widened(weights, net)
+    except RuntimeError as error:
+        raise InputError(
+            path, str(error), f"weights of this network, {net.classes} classes"
+        ) from error
+    fill(net, weights, path)
 
 
 def weights_of(path: Path, planes: Callable[[], Tensor], batches: int = 20) -> dict[str, Tensor]:
     """The state of a `UNet` that answers as an exported one does.
 
     Args:
-        path: the ONNX file, as `unet.export` wrote it.
+        path: the ONNX file, as `course.export` wrote it.
         planes: draws a batch of pictures.
         batches: from how many of them the spread of each channel is told.
 

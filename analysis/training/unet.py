@@ -9,10 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from analysis.training.course import Interface
+
 PLANES = 6
 """Of `analysis.footpaths.channels.network_input`."""
 WIDTHS = (16, 24, 32, 48, 48)
 """Channels at 0.2, 0.4, 0.8, 1.6 and 3.2 m, on pixels of 0.1 m, if no others are asked for."""
+INTERFACE = Interface(
+    "planes", "logits", (1, PLANES, 256, 256),
+    {"planes": {2: "rows", 3: "columns"}, "logits": {2: "rows2", 3: "columns2"}},
+)  # fmt: skip
+"""One picture at a time, of any size that fits."""
 
 
 def convolutions(inputs: int, outputs: int) -> nn.Sequential:
@@ -53,7 +60,7 @@ class UNet(nn.Module):
 
     def __init__(self, classes: int, *, unfolded: bool, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
-        self.widths = widths
+        self.classes, self.widths = classes, widths
         self.fold = nn.PixelUnshuffle(2)
         self.down = nn.ModuleList(
             Block(a, b) for a, b in zip((4 * PLANES, *widths[:-1]), widths, strict=True)
