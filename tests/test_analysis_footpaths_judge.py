@@ -197,6 +197,7 @@ def test_a_weak_branch_counts_only_where_it_carries_a_path_on(
 ) -> None:
     by_cue = {"bias": -5.3, "score": 2.0, "footpath": 1.0}
     monkeypatch.setattr("analysis.footpaths.judge.weights", lambda: by_cue)
+    monkeypatch.setattr(judging, "trust", dict)
     strong, onward, alone = line(range(41)), line(range(40, 81)), line(range(100, 141))
     columns = np.arange(0, 141)
     logits = np.tile([0.0, -5.0, -5.0], (len(columns), 1))

@@ -18,7 +18,9 @@ HALO_PX = 216
 CLASSES = ("footpath", "vehicle", "sealed")
 """What the logits are of, in their order; a network may give more after them."""
 _FOLDER = Path(__file__).parents[1] / "models"
-MODELS = (_FOLDER / "footpaths.onnx", _FOLDER / "footpaths_narrow.onnx")
+MODELS = tuple(
+    _FOLDER / name for name in ("footpaths.onnx", "footpaths_narrow.onnx", "footpaths_sites.onnx")
+)
 """The networks that ship. They were trained apart, and what one forgot the other knows."""
 
 
