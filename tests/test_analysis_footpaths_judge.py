@@ -21,8 +21,6 @@ from analysis.training.footpaths_judge import (
     best_cut,
     false_alarm_cut,
     fit,
-    good_cut,
-    mean_f1,
     painted_paths,
     weights_of,
     written,
@@ -55,15 +53,14 @@ def test_traced_pictures_count_alike_and_together_as_one_heap() -> None:
     np.testing.assert_allclose(weight[2:], REAL_WEIGHT / 4)
 
 
-def test_the_line_by_traced_pictures_is_best_on_their_mean() -> None:
-    # A long picture with paths at 3 and 2, a short one with its own at 1, a false line above it.
-    total = np.array([3.0, 2.0, 1.5, 1.0, 0.0])
-    share = np.array([1.0, 1.0, 0.0, 1.0, 0.0])
-    length_m = np.array([100.0, 100.0, 2.0, 10.0, 30.0])
-    pictures = np.array([1, 1, 2, 2, 2])
-    scores = mean_f1(np.array([2.0, 1.0]), total, share, length_m, pictures)
-    np.testing.assert_allclose(scores, [(1 + 0) / 2, (1 + 20 / 22) / 2])
-    assert good_cut(total, share, length_m, [pictures]) == 1.0
+def test_the_line_is_drawn_without_traced_and_path_free_pictures() -> None:
+    # Of pictures 1 and 2 all above 2 is path; the traced 8 has paths at 1, the path-free 9 none.
+    score = np.array([3.0, 2.0, 1.5, 1.0, 2.5])
+    cues = np.column_stack([score, np.zeros((5, len(CUES) - 1))])
+    share, pictures = np.array([1.0, 1.0, 0.0, 1.0, 0.0]), np.array([1, 2, 2, 8, 9])
+    table = Table(share, np.full(5, 10.0), cues, pictures, [8], [1, 2], {9: 1.0})
+    weights = {"bias": 0.0} | {cue: float(cue == CUES[0]) for cue in CUES}
+    assert table.line(weights) == 2.0
 
 
 def test_a_picture_left_out_is_judged_by_the_others() -> None:

@@ -4,11 +4,9 @@ A logistic regression on what was seen along each branch that the evidence offer
 pictures, generated scenes and traced real pictures (a branch is a path if most of it lies on one).
 Lengths are the weights, so that a metre is a metre.
 
-With traced pictures the line is drawn half way between where F1 is best by metres on painted
-pictures and scenes, and where it is on the mean of pictures, each of the three kinds alike; and it
-is told what the same would have made of each traced one unseen. Without, it is a matter of false
-alarms: on pictures that hold no path no more is reported than `FALSE_M_PER_HA`, and no less is
-asked for than makes F1 best where there are paths.
+The line is drawn where F1, in metres, is best on painted pictures and scenes. With traced pictures
+it is told what the same would have made of each of them unseen. Without, on pictures that hold no
+path no more is reported than `FALSE_M_PER_HA` either.
 """
 
 from __future__ import annotations
@@ -53,8 +51,6 @@ PENALTY = 1e-3
 FALSE_M_PER_HA = 20.0
 REAL_WEIGHT = 1.0
 """Of the traced pictures together, against all others together."""
-AS_GOOD = 0.01
-"""Of lines whose F1 comes this near to the best, the one that reports the least is taken."""
 SIGNS = {
     "score": (0.0, 5.0),
     "footpath": (0.0, 5.0),
@@ -208,36 +204,6 @@ def best_cut(total: Array, share: Array, length_m: Array) -> float:
     return float(total[order][int(np.argmax(f1))])
 
 
-def mean_f1(cuts: Array, total: Array, share: Array, length_m: Array, pictures: Array) -> Array:
-    """F1, in metres, of each picture that holds a path; its mean over them, at each of `cuts`."""
-    scores = []
-    for number in np.unique(pictures):
-        own = pictures == number
-        order = np.flatnonzero(own)[np.argsort(-total[own])]
-        right = np.append(0.0, np.cumsum((share * length_m)[order]))
-        reported = np.append(0.0, np.cumsum(length_m[order]))
-        if right[-1] > 0:
-            passed = np.searchsorted(-total[order], -cuts, side="right")
-            scores.append(2 * right[passed] / (reported[passed] + right[-1]))
-    return np.asarray(np.mean(scores, axis=0))
-
-
-def good_cut(total: Array, share: Array, length_m: Array, kinds: Sequence[Array]) -> float:
-    """The highest total from which on F1 is about as good as it can be, on the mean of pictures.
-
-    Args:
-        total, share, length_m: (n,) of each branch.
-        kinds: (n,) numbers of pictures, -1 of those of another kind; each kind counts alike.
-    """
-    cuts = np.unique(total)
-    told = []
-    for pictures in kinds:
-        own = pictures >= 0
-        told.append(mean_f1(cuts, total[own], share[own], length_m[own], pictures[own]))
-    scores = np.mean(told, axis=0)
-    return float(cuts[np.flatnonzero(scores >= scores.max() - AS_GOOD)[-1]])
-
-
 class Table(NamedTuple):
     """Branches: their share of path, metres, cues (n, K) and pictures; which pictures are what.
 
@@ -279,19 +245,12 @@ class Table(NamedTuple):
         return np.asarray(self.cues @ np.array([weights[cue] for cue in CUES]))
 
     def line(self, weights: dict[str, float]) -> float:
-        """Half way between where it is best by metres, and by pictures of each kind alike."""
-        others = {*self.real, *self.scenes, *self.free}
-        painted = [number for number in np.unique(self.pictures) if number not in others]
-        kinds = [
-            np.where(np.isin(self.pictures, own), self.pictures, -1)[self.seen]
-            for own in (self.real, self.scenes, painted)
-            if own
-        ]
-        total, seen = self.total(weights), self.seen
-        told = seen & ~np.isin(self.pictures, [*self.free, *self.real])
-        by_metres = best_cut(total[told], self.share[told], self.length_m[told])
-        by_pictures = good_cut(total[seen], self.share[seen], self.length_m[seen], kinds)
-        return 0.5 * (by_metres + by_pictures)
+        """The total from which a branch is a path: by F1, in metres, where there is no bias.
+
+        Traced pictures do not ask: the networks have learned from them, and are surer there.
+        """
+        told = self.seen & ~np.isin(self.pictures, [*self.free, *self.real])
+        return best_cut(self.total(weights)[told], self.share[told], self.length_m[told])
 
     def trusted(self, passed: Array) -> dict[str, float]:
         """From where the filter is believed: each traced picture counts, and all others as one."""
@@ -412,15 +371,12 @@ def main(
     weights = all_rows.fitted()
     total = all_rows.total(weights)
     free = seen & np.isin(pictures, list(free_ha))
-    told = seen & ~free & ~np.isin(pictures, list(traced))
-    by_f1 = best_cut(total[told], share[told], length[told])
+    by_f1 = all_rows.line(weights)
     by_alarms = false_alarm_cut(total[free], length[free], sum(free_ha.values()))
-    line = max(by_f1, by_alarms)
+    line = by_f1 if traced else max(by_f1, by_alarms)
     click.echo(f"cut by F1 {by_f1:.2f}, by false alarms {by_alarms:.2f}")
-    if traced:
-        line = all_rows.line(weights)
-        for own, place in traced.items():
-            click.echo(json.dumps({"left out": str(place), **all_rows.left_out(own)}))
+    for own, place in traced.items():
+        click.echo(json.dumps({"left out": str(place), **all_rows.left_out(own)}))
     false_m = float(length[free & (total >= line)].sum())
     click.echo(
         f"cut at {line:.2f}: {false_m / max(sum(free_ha.values()), 1e-9):.0f} m/ha where no path is"
