@@ -63,6 +63,8 @@ def at_same_phase(along: Floats) -> Floats:
 def post_spacing(varying: Floats) -> float | None:
     """The spacing of what comes again and again along a strip, in columns; None if it is too short.
 
+    It may be twice or three times that of the posts: their phase it tells all the same.
+
     Args:
         varying: (K, N) rows less their mean over a spacing or so.
     """
