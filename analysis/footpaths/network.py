@@ -56,8 +56,10 @@ class Network:
 
 @cache
 def _share_memory() -> None:
-    """One heap for all networks of this process, which run one after the other: each has as much
-    for itself as the largest needs, else."""
+    """One heap for all networks of this process, which run one after the other.
+
+    Without it each keeps one of its own, as large as its largest window took.
+    """
     place = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0,
         onnxruntime.OrtMemType.DEFAULT,
@@ -67,10 +69,10 @@ def _share_memory() -> None:
 
 @cache
 def shared_network() -> Network:
-    """The shipped networks, loaded once in a process: each holds memory of its own."""
+    """The shipped networks, loaded once in a process."""
     return Network()
 
 
 def let_go() -> None:
-    """Frees what the shared network holds: as much as its largest window took."""
+    """Lets the shipped networks go; the heap they ran in stays with the process."""
     shared_network.cache_clear()
