@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
+from scipy import ndimage
 
 from analysis.fence.features import ALONG_M
 
@@ -30,6 +31,7 @@ _STEP = 0.1
 _MULTIPLES = 4
 _POST_COLUMNS = 31
 """What varies over more columns is ground and light, not posts."""
+_LAGS_BESIDE = 19
 _SHORTER = 0.75
 """A half or third of a spacing is it, if it explains so much of what the spacing does."""
 _CLIP = 3.0
@@ -80,8 +82,7 @@ def post_spacing(varying: Floats) -> float | None:
     if alike[0] <= 0:
         return None
     # A ridge along the fence is alike at any lag; a post stands out from the lags beside its own.
-    usual = _running_median(alike.astype(np.float32))
-    sharp = alike - usual
+    sharp = alike - ndimage.median_filter(alike, size=_LAGS_BESIDE, mode="nearest")
     spacings = np.arange(least, most, _STEP)
     at = np.arange(lags)
     told = np.mean(
@@ -101,11 +102,6 @@ def _varying(planes: Floats) -> Floats:
     flat = np.ascontiguousarray(pairs.reshape(-1, planes.shape[2]))
     flat -= cv2.blur(flat, (_POST_COLUMNS, 1), borderType=cv2.BORDER_REFLECT)
     return np.asarray(np.clip(flat, -_CLIP, _CLIP, out=flat))
-
-
-def _running_median(values: Floats) -> Floats:
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, 9, "edge"), 19)
-    return np.asarray(np.median(windows, axis=1))
 
 
 def _same_phase(
